@@ -1,0 +1,1 @@
+"""Where number events come from: files, programs and, later, webhooks."""
