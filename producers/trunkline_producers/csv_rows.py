@@ -1,0 +1,171 @@
+"""Rows of a CSV file: a header that names the columns, then one event a row."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from trunkline.contract import InvalidEvent, Mistake, NumberEvent, Refusal
+from trunkline.words import did_you_mean, printable
+from trunkline_producers.lines import Lines, RowTooLong
+from trunkline_producers.rows import COLUMNS, BadFile, Defaults, Row, column_name, refused, role, row_id, without_number
+
+DELIMITERS: Final = ",;\t|"
+COLUMNS_SHOWN: Final = 40
+
+_QUOTED: Final = re.compile(r'"[^"]*"?')
+_SEVERAL: Final = re.compile(r"[;,|\n]")  # between the numbers of one cell of `numbers`
+
+
+def csv_rows(lines: Lines, defaults: Defaults) -> Iterator[Row]:
+    """Every row that says anything, as an event or a refusal. Raises BadFile for a header that can't be used."""
+    bare = _QUOTED.sub("", lines.peek())
+    records = _records(lines, max(DELIMITERS, key=bare.count))
+    header = next((cells for _, cells in records if cells), [])
+    if isinstance(header, str):
+        raise BadFile(f"has a first line that {header}; it must name the columns")
+    layout = layout_of(header, defaults.number_column)
+    for line, cells in records:
+        outcome = refused(f"the row {cells}") if isinstance(cells, str) else _outcome(cells, layout, defaults)
+        if isinstance(outcome, NumberEvent):
+            yield Row(line, outcome, None, lines.at_byte)
+        elif outcome is not None:
+            yield Row(line, None, outcome, lines.at_byte)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which column holds what; None is a column that is not there. `rest` becomes metadata, sorted by name."""
+
+    width: int
+    number: int | None
+    numbers: int | None
+    profile: int | None
+    event_id: int | None
+    source: int | None
+    occurred_at: int | None
+    rest: tuple[tuple[int, str], ...]
+    looked_for: str
+
+
+def layout_of(header: Sequence[str], number_column: str | None) -> Layout:
+    """The columns of a header. Raises BadFile where the number's column, or its name's only one, is not there."""
+    names = [column_name(cell) for cell in header]
+    known: dict[str, int] = {}
+    rest: dict[str, int] = {}
+    for index, name in enumerate(names):
+        purpose = role(name, number_column)
+        if purpose is None:
+            rest[_unique(name or f"column_{index + 1}", rest)] = index
+        elif purpose in known:
+            raise BadFile(f'has two columns "{printable(name)}"; rename or delete one of them')
+        else:
+            known[purpose] = index
+    if "number" not in known and (number_column or "numbers" not in known):
+        raise BadFile(_no_number_column(names, number_column))
+    found = {name: known.get(name) for name in COLUMNS}
+    looked_for = " and ".join(f'"{printable(names[known[name]])}"' for name in ("number", "numbers") if name in known)
+    ordered = tuple(sorted((index, name) for name, index in rest.items()))
+    return Layout(
+        width=len(names), rest=tuple(sorted(ordered, key=lambda each: each[1])), looked_for=looked_for, **found
+    )
+
+
+def _unique(name: str, taken: dict[str, int]) -> str:
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name} {number}"
+    return unique
+
+
+def _no_number_column(names: Sequence[str], number_column: str | None) -> str:
+    wanted = printable(number_column or "number")
+    shown = ", ".join(f'"{printable(name)}"' for name in names[:COLUMNS_SHOWN])
+    more = f" and {len(names) - COLUMNS_SHOWN} more" if len(names) > COLUMNS_SHOWN else ""
+    advice = did_you_mean(wanted, names) if number_column else "; name the one that has it with --number-column"
+    return f'has no column "{wanted}" in its first line, which names the columns. There are {shown}{more}{advice}'
+
+
+def _records(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Each record's first line and its cells, or why it has none. Reading goes on in the line after a broken one."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    while True:
+        line = lines.begin_row()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except RowTooLong as error:
+            reason = str(error)
+        except csv.Error as error:
+            reason = _broken(str(error))
+        else:
+            yield line, lines.fault() or cells
+            continue
+        lines.give_back_all_but_first()
+        yield line, lines.fault() or reason
+
+
+def _broken(said: str) -> str:
+    if said.startswith("unexpected end"):
+        return "has a quote that does not close before the end of the file"
+    if "expected after" in said:
+        return "has a quote that does not end its cell; a quote within a quoted cell is written twice"
+    return f"is not CSV: {said}"
+
+
+def _outcome(cells: list[str], layout: Layout, defaults: Defaults) -> NumberEvent | Refusal | None:
+    """None for a row without any text, as spreadsheets leave them at the end."""
+    if not any(map(str.strip, cells)):
+        return None
+    if len(cells) != layout.width:
+        if any(map(str.strip, cells[layout.width :])):
+            return refused(f"the row has {len(cells)} cells, and the first line names {layout.width} columns")
+        cells = cells[: layout.width] + [""] * (layout.width - len(cells))
+    numbers = _numbers(cells, layout)
+    if not numbers:
+        return without_number(layout.looked_for)
+    try:
+        return _event(cells, numbers, layout, defaults)
+    except InvalidEvent as invalid:
+        return refused(str(invalid), numbers[0])
+
+
+def _numbers(cells: list[str], layout: Layout) -> tuple[str, ...]:
+    one = _cell(cells, layout.number)
+    if layout.numbers is None:
+        return (one,) if one else ()
+    several = [text for each in _SEVERAL.split(cells[layout.numbers]) if (text := each.strip())]
+    return (one, *several) if one else tuple(several)
+
+
+def _event(cells: list[str], numbers: tuple[str, ...], layout: Layout, defaults: Defaults) -> NumberEvent:
+    profile = _cell(cells, layout.profile) or defaults.profile
+    occurred_at = _cell(cells, layout.occurred_at)
+    metadata = {name: text for index, name in layout.rest if (text := cells[index].strip())}
+    return NumberEvent(
+        event_id=_cell(cells, layout.event_id) or row_id(profile, numbers, occurred_at, metadata.items()),
+        numbers=numbers,
+        profile=profile,
+        occurred_at=_moment(occurred_at) if occurred_at else None,
+        source=_cell(cells, layout.source) or defaults.source,
+        metadata=metadata,
+        force=defaults.force,
+    )
+
+
+def _cell(cells: list[str], index: int | None) -> str:
+    return "" if index is None else cells[index].strip()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.replace("z", "Z"))
+    except ValueError:
+        wrong = Mistake("occurred_at", "must be an RFC 3339 time such as 2026-11-22T12:00:00Z")
+        raise InvalidEvent((wrong,)) from None

@@ -1,0 +1,181 @@
+"""How fast the engine is, as a table: `python tests/benchmarks/throughput.py [--numbers 50000]`.
+
+The whole product on one machine: an embedded store (every write on disk before it is answered), the stand-in API in a
+process of its own, worker processes, and one producer. It prints what it measures and asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import httpx
+
+from trunkline.contract import NumberEvent
+from trunkline.opening import Opened, open_store
+from trunkline.policies import policies_of
+from trunkline.settings import Settings, load
+from trunkline.store import reading
+from trunkline.store.model import Books
+from trunkline.supervisor import Supervisor
+from trunkline_producers.enqueue import Enqueuer
+
+IDLE_S = 10.0
+
+
+def configuration(profiles: int) -> str:
+    """Rate and concurrency out of the way, so that the engine is what is measured."""
+    head = """
+[accounts.default]
+key = { env = "BENCH_KEY" }
+requests_per_second = 2000
+max_concurrency = 64
+[batch]
+max_wait_s = 1.0
+[retry]
+initial_s = 1.0
+max_s = 4.0
+"""
+    return head + "".join(
+        f'[profiles.p{i:02d}]\n[[profiles.p{i:02d}.directions]]\ntype = "inbound"\n' for i in range(profiles)
+    )
+
+
+@contextlib.contextmanager
+def stand_in(latency: float, fail_rate: float) -> Iterator[str]:
+    """The sandbox in a process of its own; its URL."""
+    command = [sys.executable, "-m", "trunkline", "sandbox", "--port", "0", "--latency", str(latency)]
+    process = subprocess.Popen([*command, "--fail-rate", str(fail_rate)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
+        assert found, "the sandbox said no URL"
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+@contextlib.contextmanager
+def workers(env: dict[str, str], settings: Settings, processes: int, log: Path) -> Iterator[None]:
+    """Supervised worker processes."""
+    with log.open("wb") as stderr:
+        supervisor = Supervisor(env, processes, settings.worker.grace_s, stderr=stderr)
+        supervisor.start()
+        watch = Thread(target=supervisor.run)
+        watch.start()
+        try:
+            yield
+        finally:
+            supervisor.stop()
+            watch.join()
+
+
+def events(numbers: int, profiles: int) -> list[NumberEvent]:
+    """Number events made beforehand, so that making them is not measured."""
+    return [
+        NumberEvent(
+            event_id=f"bench-{i}", numbers=(f"+1415{2_000_000 + i:07d}",), profile=f"p{i % profiles:02d}", source="b"
+        )
+        for i in range(numbers)
+    ]
+
+
+def wait_for_end(opened: Opened) -> Books:
+    """Until every number is attached or dead."""
+    while True:
+        books = reading.books(opened.store)
+        if not books.totals["queued"] and not books.totals["attaching"]:
+            return books
+        time.sleep(0.05)
+
+
+def commands(opened: Opened) -> int:
+    """How many commands the server has run, those inside scripts too."""
+    return int(opened.store.client.info("stats")["total_commands_processed"])
+
+
+def memory(opened: Opened) -> int:
+    """Bytes the server has allocated."""
+    return int(opened.store.client.info("memory")["used_memory"])
+
+
+def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Every figure: what, how much, what was aimed at."""
+    rows: list[tuple[str, str, str]] = []
+    with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as name, stand_in(args.latency, args.fail_rate) as url:
+        folder = Path(name)
+        config = folder / "trunkline.toml"
+        config.write_text(configuration(args.profiles), encoding="utf-8")
+        env = dict(os.environ) | {
+            "TRUNKLINE_CONFIG": str(config),
+            "TRUNKLINE_DATA_DIR": str(folder / "data"),
+            "TRUNKLINE_API_BASE_URL": url,
+            "TRUNKLINE_THREADS": str(args.threads),
+            "BENCH_KEY": "bench",
+        }
+        settings = load(config, env)
+        opened = open_store(settings)
+        opened.store.publish(policies_of(settings), whole=True)
+        enqueuer = Enqueuer.from_settings(opened.store, settings)
+        with workers(env, settings, args.processes, folder / "worker.log"):
+            time.sleep(4)  # until the processes are up
+            before = commands(opened)
+            time.sleep(IDLE_S)
+            idle = (commands(opened) - before) / IDLE_S
+            batch = events(args.numbers, args.profiles)
+            started = time.perf_counter()
+            summary = enqueuer.enqueue(batch)
+            pushed = time.perf_counter() - started
+            books = wait_for_end(opened)
+            seconds = time.perf_counter() - started
+        stats = httpx.get(f"{url}/_sandbox/stats").json()
+        assert books.balanced
+        assert summary.accepted == args.numbers
+        per_thousand = 1000 * books.calls["attach"] / args.numbers
+        rows += [
+            ("events a second, push to settled", f"{args.numbers / seconds:,.0f}", "8,000 or more"),
+            ("  of which the push took", f"{pushed:.2f} s of {seconds:.2f} s", ""),
+            ("calls per 1,000 numbers", f"{per_thousand:.1f}", "12 or fewer"),
+            ("numbers the stand-in failed", f"{stats['attach']['failed']:,}", ""),
+            ("idle commands a second", f"{idle:.1f}", "25 or fewer"),
+        ]
+        opened.store.client.flushall()
+        opened.store.publish(policies_of(settings), whole=True)
+        time.sleep(1)
+        empty = memory(opened)
+        Enqueuer.from_settings(opened.store, settings).enqueue(batch)
+        rows.append(("store bytes a waiting number", f"{(memory(opened) - empty) / args.numbers:.0f}", "450 or fewer"))
+        opened.close()
+    return rows
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--numbers", type=int, default=50_000)
+    parser.add_argument("--profiles", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--fail-rate", type=float, default=0.02)
+    args = parser.parse_args()
+    print(
+        f"{args.numbers:,} numbers, {args.profiles} profiles, {args.processes} x {args.threads} threads, API {args.latency * 1000:g} ms"
+    )
+    for what, figure, aim in run(args):
+        print(f"  {what:<36}{figure:>22}   {aim}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Who owns a direction of a number: the newest event; and its owner's call is the last one that configures it."""
+
+from __future__ import annotations
+
+import pytest
+from store_steps import (
+    LEASE_MS,
+    attach,
+    claim,
+    delivery,
+    entry,
+    go_on,
+    idle,
+    is_sound,
+    number,
+    numbers_of,
+    push,
+    sent,
+    settle,
+)
+from trunkline.store import Store
+from trunkline.store.model import AccountRule, Batch, Idle, Policies, ProfilePolicy, Settlement
+from trunkline.words import State
+
+N = number(1)
+
+
+@pytest.fixture(autouse=True)
+def _profiles(store: Store) -> None:
+    """Two profiles for both directions, one for each; every number goes at once."""
+    directions = {"both": "io", "other": "io", "in": "i", "out": "o"}
+    profiles = {name: ProfilePolicy("default", 100, 0, "f0", types) for name, types in directions.items()}
+    store.publish(Policies({"default": AccountRule(10, 0)}, profiles), whole=True)
+
+
+def attach_next(store: Store) -> str:
+    """The profile whose batch was sent and attached."""
+    batch = sent(store, claim(store))
+    attach(store, batch)
+    return batch.profile
+
+
+def state(store: Store, profile: str) -> State:
+    return entry(store, N, profile).state
+
+
+def test_the_newest_event_takes_the_direction_and_the_older_entry_is_superseded(store: Store) -> None:
+    push(store, N, profile="in")
+    attach_next(store)
+    go_on(store, 1)
+    push(store, N, profile="both")
+    assert (state(store, "in"), state(store, "both")) == (State.superseded, State.queued)
+
+
+def test_an_older_event_that_comes_late_is_superseded_at_once(store: Store) -> None:
+    assert store.now_ms is not None
+    push(store, N, profile="both")
+    store.push([delivery([("in", N)], occurred_ms=store.now_ms - 5_000)])
+    assert (state(store, "in"), state(store, "both")) == (State.superseded, State.queued)
+
+
+def test_of_two_events_of_one_instant_the_later_arrival_wins(store: Store) -> None:
+    store.push([delivery([("both", N)]), delivery([("other", N)])])
+    assert (state(store, "both"), state(store, "other")) == (State.superseded, State.queued)
+
+
+def test_an_event_from_the_future_counts_as_of_now(store: Store) -> None:
+    assert store.now_ms is not None
+    store.push([delivery([("both", N)], occurred_ms=store.now_ms + 3_600_000)])
+    go_on(store, 1)
+    push(store, N, profile="other")
+    assert state(store, "other") is State.queued
+
+
+def test_a_profile_overtaken_in_part_goes_first(store: Store) -> None:
+    push(store, N, profile="both")
+    go_on(store, 1)
+    push(store, N, profile="in")
+    assert [attach_next(store), attach_next(store)] == ["both", "in"]
+    assert idle(store) == Idle(None)
+    assert is_sound(store)
+
+
+def test_after_an_older_profiles_call_the_newer_owner_of_a_direction_goes_again(store: Store) -> None:
+    push(store, N, profile="both")
+    push(store, N, profile="in")
+    assert [attach_next(store), attach_next(store)] == ["both", "in"]
+    push(store, N, profile="both", force=True)  # takes both directions
+    push(store, N, profile="in")  # takes inbound back
+    attach_next(store), attach_next(store)
+    store.push([delivery([("both", N)], occurred_ms=1, force=True)])  # older: it keeps outbound only
+    assert [attach_next(store), attach_next(store)] == ["both", "in"]
+    assert idle(store) == Idle(None)
+
+
+def test_a_direction_taken_back_is_sent_again_not_only_read_back(store: Store) -> None:
+    push(store, N, profile="both")
+    push(store, N, profile="in")
+    attach_next(store), attach_next(store)
+    push(store, N, profile="both")
+    (leased,) = claim(store).numbers
+    assert leased.forced, "the API has an inbound direction, but it is the other profile's"
+
+
+def overtaken_in_doubt(store: Store) -> Batch:
+    """`out` is attached; then a call of `both`, which keeps inbound, may have overwritten its direction."""
+    push(store, N, profile="both")
+    push(store, N, profile="out")
+    attach_next(store), attach_next(store)
+    store.push([delivery([("both", N)], occurred_ms=1, force=True)])
+    return sent(store, claim(store))
+
+
+def test_an_entry_superseded_during_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
+    batch = overtaken_in_doubt(store)
+    push(store, N, profile="in")
+    settle(store, batch, "verify", 0)
+    assert state(store, "both") is State.superseded
+    assert {attach_next(store), attach_next(store)} == {"in", "out"}
+    assert is_sound(store)
+
+
+@pytest.mark.parametrize("kind", ["verify", "retry"])
+def test_an_entry_superseded_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(
+    store: Store, kind: str
+) -> None:
+    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, claim(store), kind, 0)
+    push(store, N, profile="in")
+    assert {attach_next(store), attach_next(store)} == {"in", "out"}
+    assert is_sound(store)
+
+
+def test_an_entry_superseded_by_the_very_owner_that_must_go_again_is_counted_once(store: Store) -> None:
+    settle(store, overtaken_in_doubt(store), "verify", 0)
+    push(store, N, profile="other")
+    assert state(store, "out") is State.superseded
+    assert attach_next(store) == "other"
+    assert is_sound(store)
+
+
+def test_an_entry_cancelled_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
+    settle(store, overtaken_in_doubt(store), "verify", 0)
+    assert store.cancel([("both", N)]) == (1, 0)
+    assert attach_next(store) == "out"
+    assert is_sound(store)
+
+
+def test_an_entry_that_dies_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
+    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, claim(store), "dead", dead_code="attempts_exhausted")  # not sent this time: the read-back failed
+    assert attach_next(store) == "out"
+    assert is_sound(store)
+
+
+def test_an_entry_cancelled_in_a_crash_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(
+    store: Store,
+) -> None:
+    settle(store, overtaken_in_doubt(store), "verify", 0)
+    claim(store)
+    assert store.cancel([("both", N)]) == (0, 1)
+    go_on(store, LEASE_MS)
+    store.reap()
+    assert attach_next(store) == "out"
+    assert is_sound(store)
+
+
+def test_two_profiles_that_own_a_direction_each_but_send_both_do_not_overwrite_each_other_for_ever(store: Store) -> None:
+    assert store.now_ms is not None
+    start = store.now_ms
+    store.push([delivery([("out", N)], occurred_ms=start)])
+    store.push([delivery([("both", N)], occurred_ms=start - 2)])  # inbound only
+    attach_next(store), attach_next(store)
+    go_on(store, 3 * 86_400_000)
+    store.push([delivery([("both", N)], occurred_ms=start - 1)])
+    store.archive(store.now_ms // 86_400_000)  # lets go of `out`: nobody owns outbound
+    attach_next(store)
+    store.push([delivery([("other", N)], occurred_ms=start - 5)])
+    assert [attach_next(store) for _ in range(2)] == ["other", "both"], "the one with the newer event has the last word"
+    assert idle(store) == Idle(None)
+
+
+def test_a_number_is_never_in_two_calls_of_an_account(store: Store) -> None:
+    push(store, N, profile="in")
+    first = sent(store, claim(store))
+    push(store, N, profile="out")
+    assert isinstance(store.claim(LEASE_MS), Idle)
+    attach(store, first)
+    assert numbers_of(claim(store)) == [N]
+
+
+def test_a_wish_that_came_during_a_call_ends_with_it(store: Store) -> None:
+    push(store, N, profile="in")
+    batch = sent(store, claim(store))
+    push(store, N, profile="both")
+    assert store.settle(batch.id, Settlement("f0", attached=(N,)))
+    assert state(store, "in") is State.superseded
+    assert attach_next(store) == "both"

@@ -1,0 +1,97 @@
+"""What happens next to a number, and when."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.attach import Attached, Dead, Retry, Verify
+from trunkline.backoff import Settled, draw_for, gate_delay_s, retry_at_ms, settlement
+from trunkline.contract import DeadCode
+from trunkline.profiles import RetryRules
+
+A = "+14155550100"
+RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)
+NOW_MS = 1_795_348_800_123
+
+attempts = st.integers(1, 10_000)
+draws = st.floats(0, 1, exclude_max=True)
+
+
+@given(attempts, draws, st.integers(0, 2**45))
+def test_a_retry_lies_between_the_floor_and_the_cap_on_a_whole_second(attempt: int, draw: float, now_ms: int) -> None:
+    at_ms = retry_at_ms(RULES, attempt, draw, now_ms)
+    cap_s = min(60.0, 4.0 * 2 ** min(attempt - 1, 20))
+    assert at_ms % 1000 == 0
+    assert 2_000 <= at_ms - now_ms <= cap_s * 1000 + 1000
+
+
+@given(attempts, draws)
+def test_a_later_attempt_never_waits_less_with_the_same_draw(attempt: int, draw: float) -> None:
+    assert retry_at_ms(RULES, attempt, draw, NOW_MS) <= retry_at_ms(RULES, attempt + 1, draw, NOW_MS)
+
+
+@given(st.text(), attempts, st.text())
+def test_a_draw_is_the_same_everywhere_and_within_its_bounds(profile: str, attempt: int, salt: str) -> None:
+    assert 0 <= draw_for(profile, attempt, salt) < 1
+    assert draw_for(profile, attempt, salt) == draw_for(profile, attempt, salt)
+
+
+def test_draws_differ_by_profile_attempt_and_salt_and_cover_the_range() -> None:
+    drawn = [draw_for(f"p{i}", attempt, salt) for i in range(20) for attempt in range(1, 11) for salt in ("", "x")]
+    assert len(set(drawn)) == len(drawn)
+    assert 0.45 < sum(drawn) / len(drawn) < 0.55
+    assert min(drawn) < 0.05
+    assert max(drawn) > 0.95
+
+
+def test_what_failed_together_goes_together_again() -> None:
+    settled = [
+        settlement(Retry(f"+1415555{i:04d}", "http_503", "x"), profile="p", attempts=0, rules=RULES, now_ms=NOW_MS)
+        for i in range(50)
+    ]
+    assert len({each.at_ms for each in settled}) == 1
+
+
+def test_attached_and_dead_are_final() -> None:
+    dead = Dead(A, DeadCode.rejected_by_api, "NOT_OWNED", "not owned", "raw")
+    assert settlement(Attached(A), profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == Settled(A, "attached")
+    assert settlement(dead, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == Settled(
+        A, "dead", None, "rejected_by_api", "NOT_OWNED", "not owned", "raw"
+    )
+
+
+@pytest.mark.parametrize("outcome", [Retry(A, "api_failed", "m", "C", "raw"), Verify(A, "timeout", "m", "C", "raw")])
+def test_a_number_is_tried_until_its_attempts_run_out(outcome: Retry | Verify) -> None:
+    kinds = []
+    for before in range(3):
+        settled = settlement(outcome, profile="p", attempts=before, rules=RULES, now_ms=NOW_MS)
+        assert (settled.api_code, settled.message, settled.raw) == ("C", "m", "raw")
+        kinds.append((settled.kind, settled.code))
+    again = (type(outcome).__name__.lower(), outcome.code)
+    assert kinds == [again, again, ("dead", "attempts_exhausted")]
+
+
+def test_a_retry_waits_at_least_as_long_as_the_api_asks() -> None:
+    asked = Retry(A, "http_503", "x", retry_after_s=100.0)
+    settled = settlement(asked, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS)
+    assert settled.at_ms == 1_795_348_901_000
+    shorter = Retry(A, "http_503", "x", retry_after_s=0.0)
+    plain = Retry(A, "http_503", "x")
+    assert settlement(shorter, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == settlement(
+        plain, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS
+    )
+
+
+def test_a_gate_stays_closed_twice_as_long_each_time_up_to_its_most() -> None:
+    assert [gate_delay_s(n, 30, 900, None) for n in (1, 2, 3, 6, 7, 10_000)] == [30, 60, 120, 900, 900, 900]
+
+
+def test_a_gate_keeps_what_the_api_asks_for_and_grows_if_it_asks_for_nothing() -> None:
+    assert gate_delay_s(1, 30, 900, 5) == 5
+    assert gate_delay_s(1, 30, 900, 3600) == 3600
+    assert [gate_delay_s(n, 30, 900, 0) for n in (0, 1, 2, 3, 6, 9)] == [1, 1, 2, 4, 30, 30]
+
+
+@given(st.integers(0, 10**9), st.floats(0.001, 86400), st.floats(0.001, 86400), st.none() | st.floats(0, 86400))
+def test_a_gate_never_opens_at_once(consecutive: int, initial_s: float, max_s: float, asked: float | None) -> None:
+    assert 0 < gate_delay_s(consecutive, initial_s, max_s, asked) <= 86400

@@ -1,0 +1,184 @@
+"""The composition root: `dramatiq trunkline.app:main` or `python -m trunkline.app`, one worker process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Final
+
+import dramatiq
+from dramatiq import Worker
+
+from trunkline import actors, observe
+from trunkline.actors import ATTACH_QUEUE, Actors
+from trunkline.attach import make_scrubber
+from trunkline.bland import BlandApi
+from trunkline.contract import TrunklineError
+from trunkline.dispatcher import Dispatcher, Hints
+from trunkline.frontdoor import FrontDoor
+from trunkline.hints import HintBroker
+from trunkline.observe import Log, logger
+from trunkline.opening import Opened, open_store
+from trunkline.policies import policies_of
+from trunkline.provision import Desk, Provisioner
+from trunkline.settings import ConfigError, Settings
+from trunkline.standin import load_settings
+from trunkline.vault import Vault
+
+SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
+LOG_STYLE: Final = "TRUNKLINE_LOG"  # json or people
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything one worker process is made of."""
+
+    settings: Settings
+    opened: Opened
+    provisioner: Provisioner
+    broker: HintBroker
+    actors: Actors
+    life: WorkerLife
+
+
+class WorkerLife(dramatiq.Middleware):
+    """Starts the dispatcher with dramatiq's worker, and stops claims, waits and dispatcher with it."""
+
+    def __init__(self) -> None:
+        self.app: App | None = None
+        self._dispatcher: Dispatcher | None = None
+
+    def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
+        """The threads are there: from now on work is looked for."""
+        app = self._need_app()
+        parent = os.getppid()
+        hints = Hints(
+            send=lambda n: _send_hints(app, n),
+            unread=lambda: app.broker.waiting(ATTACH_QUEUE),
+            free_threads=lambda: max(0, worker.worker_threads - app.provisioner.busy),
+        )
+        self._dispatcher = Dispatcher(
+            app.opened.store,
+            hints,
+            policies=policies_of(app.settings),
+            keep_attached_days=app.settings.store.keep_attached_days,
+            orphaned=lambda: os.getppid() != parent or _supervisor_is_gone(),
+            on_orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM),
+        )
+        self._dispatcher.start()
+        logger().info(Log.worker_started, threads=worker.worker_threads, profiles=len(app.settings.profiles))
+
+    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        """No new claims, no hints, no idle waits."""
+        app = self._need_app()
+        logger().info(Log.worker_stopping, busy=app.provisioner.busy)
+        app.provisioner.stop()
+        app.broker.stop()
+        if self._dispatcher:
+            self._dispatcher.stop()
+
+    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
+        """The threads are done, or the grace time is over."""
+        app = self._need_app()
+        logger().info(Log.worker_stopped, abandoned=app.provisioner.busy)
+        app.opened.close()
+
+    def _need_app(self) -> App:
+        if self.app is None:
+            raise RuntimeError("the middleware was used before compose() was done")
+        return self.app
+
+
+def compose(settings: Settings) -> App:
+    """Builds a worker process: opens and examines the store, publishes the configuration, declares the actors."""
+    opened = open_store(settings)
+    store = opened.store
+    store.publish(policies_of(settings), whole=True)
+    scrub = make_scrubber(settings.secret_values())
+    desks = {
+        name: Desk(BlandApi(account), account.base_url, account.pause_initial_s, account.pause_max_s)
+        for name, account in settings.accounts.items()
+    }
+    provisioner = Provisioner(
+        store,
+        profiles=settings.profiles,
+        desks=desks,
+        vault=Vault(store, settings.secret_key),
+        scrub=scrub,
+        lease_s=settings.worker.lease_s,
+    )
+    life = WorkerLife()
+    broker = HintBroker(opened.broker_client, middleware=[life])
+    front_door = FrontDoor(store, settings)
+    declared = actors.declare(broker, work=provisioner.work, take_event=front_door.take)
+    life.app = App(settings, opened, provisioner, broker, declared, life)
+    return life.app
+
+
+def main(env: Mapping[str, str] | None = None) -> App:
+    """Reads the environment and the file, composes, and sets dramatiq's broker: `dramatiq trunkline.app:main`.
+
+    A configuration or a store that can't be used ends the process with code 2 and a sentence for each mistake.
+    """
+    env = os.environ if env is None else env
+    try:
+        settings = load_settings(None, env)
+        style: Any = env.get(LOG_STYLE) or None
+        observe.configure(style=style, scrub=make_scrubber(settings.secret_values()))
+        app = compose(settings)
+    except TrunklineError as error:
+        sys.stderr.write(f"trunkline: {error}\n")
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from error
+    dramatiq.set_broker(app.broker)
+    for warning in settings.warnings:
+        logger().warning(Log.configuration_warning, place=warning.place, message=warning.message)
+    return app
+
+
+def run(env: Mapping[str, str]) -> None:
+    """One supervised worker process: until SIGTERM, then at most the grace time; a second SIGTERM ends it at once."""
+    stop = threading.Event()
+
+    def on_term(_signum: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    app = main(env)
+    threads = int(env.get("TRUNKLINE_THREADS", app.settings.worker.threads))
+    worker = Worker(app.broker, worker_threads=threads)
+    worker.start()
+    while not stop.wait(1.0):
+        pass
+    worker.stop(timeout=int(app.settings.worker.grace_s * 1000))
+
+
+def _send_hints(app: App, n: int) -> None:
+    for _ in range(n):
+        app.actors.attach_batch.send()
+    if n:
+        app.broker.wake.set()
+
+
+def _supervisor_is_gone() -> bool:
+    pid = os.environ.get(SUPERVISOR_PID)
+    if not pid:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+if __name__ == "__main__":
+    run(os.environ)

@@ -1,0 +1,68 @@
+"""Attaching numbers, as far as it can be decided without I/O: the request, every answer to it, the read-back.
+
+Facts: https://docs.bland.ai/api-v1/post/sip-attach and the pages around it. What they leave open (the shape of a failed
+item, the status of a partial failure) is read in every shape, and what is not understood is never taken for success.
+"""
+
+from trunkline.attach.agreement import has_unreadable_fields
+from trunkline.attach.answer import no_answer, read_answer
+from trunkline.attach.outcomes import (
+    Answer,
+    Attached,
+    Dead,
+    GateAccount,
+    Outcome,
+    Outcomes,
+    Retry,
+    SplitBatch,
+    Verdict,
+    Verify,
+)
+from trunkline.attach.readback import (
+    UNKNOWN,
+    DirectionDetail,
+    Listed,
+    ListedNumber,
+    Listing,
+    NumberDetail,
+    Proof,
+    present,
+    proof,
+    read_detail,
+    read_listing,
+)
+from trunkline.attach.request import request_body
+from trunkline.attach.retry_after import parse_retry_after, quick_repeat_wait_s
+from trunkline.attach.scrub import clip, make_scrubber
+
+__all__ = [
+    "UNKNOWN",
+    "Answer",
+    "Attached",
+    "Dead",
+    "DirectionDetail",
+    "GateAccount",
+    "Listed",
+    "ListedNumber",
+    "Listing",
+    "NumberDetail",
+    "Outcome",
+    "Outcomes",
+    "Proof",
+    "Retry",
+    "SplitBatch",
+    "Verdict",
+    "Verify",
+    "clip",
+    "has_unreadable_fields",
+    "make_scrubber",
+    "no_answer",
+    "parse_retry_after",
+    "present",
+    "proof",
+    "quick_repeat_wait_s",
+    "read_answer",
+    "read_detail",
+    "read_listing",
+    "request_body",
+]

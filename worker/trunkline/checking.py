@@ -1,0 +1,144 @@
+"""Reading back before sending: which numbers of a batch are attached already, which are not, which must be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from trunkline.attach import (
+    UNKNOWN,
+    GateAccount,
+    Listing,
+    NumberDetail,
+    Proof,
+    present,
+    proof,
+    read_answer,
+    read_detail,
+    read_listing,
+)
+from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
+from trunkline.observe import Log, logger
+from trunkline.profiles import Profile
+from trunkline.store.model import Batch, Leased
+
+LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
+MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the read-back says of a batch: `unanswered` could not be asked, (code, message) says why."""
+
+    attached: tuple[str, ...]
+    absent: tuple[str, ...]
+    to_send: tuple[Leased, ...]
+    unanswered: tuple[Leased, ...] = ()
+    trouble: tuple[str, str] = ("", "")
+    gate: GateAccount | None = None
+    found_after_doubt: bool = False
+
+
+class _Unreadable(Exception):
+    """A read-back that did not answer, or not usably: code, message, and the account's gate if it closed."""
+
+    def __init__(self, code: str, message: str, gate: GateAccount | None = None) -> None:
+        super().__init__(code)
+        self.code, self.message, self.gate = code, message, gate
+
+
+def check(
+    batch: Batch,
+    profile: Profile,
+    api: BlandApi,
+    *,
+    deadline: float,
+    permit: Callable[[], None],
+    scrub: Callable[[str], str],
+) -> Checked:
+    """Reads back the numbers that need it; all others are to be sent. Raises what `permit` raises."""
+    asked = [each for each in batch.numbers if _needs_check(each, batch, profile)]
+    if not asked:
+        return Checked((), (), batch.numbers)
+    rest = tuple(each for each in batch.numbers if each not in asked)
+    reader = _Reader(api, deadline, permit, scrub)
+    try:
+        found, absent = _ask(asked, profile, reader)
+    except _Unreadable as error:
+        return Checked((), (), rest, tuple(asked), (error.code, error.message), error.gate)
+    logger(profile=profile.name, batch=batch.id).info(
+        Log.read_back, asked=len(asked), found=len(found), absent=len(absent)
+    )
+    return Checked(
+        attached=tuple(each.number for each in asked if each.number in found),
+        absent=tuple(each.number for each in asked if each.number in absent),
+        to_send=tuple(each for each in batch.numbers if each.number not in found),
+        found_after_doubt=any(each.verify == "d" and each.number in found for each in asked),
+    )
+
+
+def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
+    if leased.forced or profile.retry.verify == "never":
+        return False
+    if leased.verify == "c":
+        return leased.attached_under == batch.fingerprint
+    return leased.verify == "d" or profile.retry.verify == "always"
+
+
+def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader) -> tuple[set[str], set[str]]:
+    """The numbers proven attached, and those the API does not have; the rest is unclear."""
+    listing = reader.listing() if len(asked) >= LISTING_FROM else None
+    verdicts = {each.number: _judge(each, profile, listing, None) for each in asked}
+    unclear = [each for each in asked if verdicts[each.number] == "unclear"]
+    if listing is None or len(unclear) <= MOST_DETAILS:
+        for each in unclear:
+            verdicts[each.number] = _judge(each, profile, listing, reader.detail(each.number))
+    return {n for n, verdict in verdicts.items() if verdict == "attached"}, {
+        n for n, v in verdicts.items() if v == "absent"
+    }
+
+
+def _judge(each: Leased, profile: Profile, listing: Listing | None, detail: NumberDetail | None) -> Proof:
+    listed = UNKNOWN if listing is None else listing.get(each.number)
+    if each.verify == "c":
+        if detail is None and listing is None:
+            return "unclear"
+        return "attached" if present(profile, listed if detail is None else detail) else "absent"
+    sent_at = None if each.sent_ms is None else datetime.fromtimestamp(each.sent_ms / 1000, UTC)
+    return proof(profile, each.number, sent_at=sent_at, known_absent=each.known_absent, listed=listed, detail=detail)
+
+
+class _Reader:
+    """The API's two read-backs as values, or _Unreadable."""
+
+    def __init__(self, api: BlandApi, deadline: float, permit: Callable[[], None], scrub: Callable[[str], str]) -> None:
+        self._api, self._deadline, self._permit, self._scrub = api, deadline, permit, scrub
+
+    def listing(self) -> Listing:
+        exchange = self._get(lambda: self._api.numbers(deadline=self._deadline, permit=self._permit))
+        listing = read_listing(exchange.status, exchange.body)
+        if listing is None:
+            raise self._trouble(exchange, "GET /v1/sip/numbers")
+        return listing
+
+    def detail(self, number: str) -> NumberDetail:
+        exchange = self._get(lambda: self._api.number(number, deadline=self._deadline, permit=self._permit))
+        detail = read_detail(exchange.status, exchange.body)
+        if detail is None:
+            raise self._trouble(exchange, "GET /v1/sip")
+        return detail
+
+    def _get(self, call: Callable[[], Exchange]) -> Exchange:
+        try:
+            return call()
+        except (NotSent, Unanswered) as error:
+            raise _Unreadable(error.code, f"the read-back failed: {self._scrub(error.message)}") from error
+
+    def _trouble(self, exchange: Exchange, what: str) -> _Unreadable:
+        answer = read_answer(
+            exchange.status, exchange.headers, exchange.body, ("?",), scrub=self._scrub, now=datetime.now(UTC)
+        )
+        gate = answer.verdict if isinstance(answer.verdict, GateAccount) else None
+        return _Unreadable(f"http_{exchange.status}", f"{what} answers {exchange.status}, which can't be used", gate)

@@ -1,0 +1,5 @@
+"""The commands of `trunkline`."""
+
+from trunkline.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,224 @@
+"""Commands that change what waits: dead letters, cancel, pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import typer
+
+from trunkline.cli.session import (
+    FAILED,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    Session,
+    command,
+    err,
+    fail,
+    out,
+    print_json,
+    session,
+    spellings,
+)
+from trunkline.cli.tables import dead_table
+from trunkline.contract import State
+from trunkline.documents import dead_document
+from trunkline.store import reading
+from trunkline.store.model import Entry
+
+Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NUMBER...]")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="P", help="Only this profile's.")]
+CodeOption = Annotated[
+    str | None, typer.Option("--code", metavar="C", help="Only with this code, trunkline's or the API's.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+
+
+@command
+def dead_list(
+    profile: ProfileOption = None, code: CodeOption = None, json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """Dead letters, oldest first.
+
+    Example: trunkline dead list --profile support
+    """
+    with session(config) as opened:
+        letters = list(reading.dead_letters(opened.store, profile=profile, code=code))
+    if json:
+        print_json(dead_document(letters))
+    elif letters:
+        out().print(dead_table(letters))
+    else:
+        out().print("no dead letters")
+
+
+@command
+def dead_replay(
+    numbers: Numbers = None,
+    profile: ProfileOption = None,
+    code: CodeOption = None,
+    every: AllOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Puts dead letters back into the queue, with all their attempts.
+
+    Example: trunkline dead replay --code attempts_exhausted
+    """
+    with session(config) as opened:
+        replayed = opened.store.replay(_chosen(opened, numbers, profile, code, every))
+    _say(replayed, "replayed", json)
+
+
+@command
+def dead_drop(
+    numbers: Numbers = None,
+    profile: ProfileOption = None,
+    code: CodeOption = None,
+    every: AllOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Ends dead letters for good; they stay counted as dropped.
+
+    Example: trunkline dead drop +14155550100
+    """
+    with session(config) as opened:
+        dropped = opened.store.drop_dead(_chosen(opened, numbers, profile, code, every))
+    _say(dropped, "dropped", json)
+
+
+@command
+def cancel(
+    numbers: Numbers = None,
+    profile: ProfileOption = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="S", help="Only from this source.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Takes waiting numbers back out, after a wrong import say; shows how many first.
+
+    Example: trunkline cancel --profile support --source import
+    """
+    if not (numbers or profile or source):
+        fail("say which: NUMBER..., --profile P or --source S", USAGE)
+    with session(config) as opened:
+        waiting = _waiting(opened, numbers, profile, source)
+        if waiting and not yes:
+            err().print(f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first.")
+            typer.confirm("Take them out?", abort=True, err=True)
+        dropped, marked = opened.store.cancel((entry.profile, entry.number) for entry in waiting)
+    if json:
+        print_json({"cancelled": dropped, "under_way": marked})
+    else:
+        out().print(
+            f"{dropped:,} cancelled"
+            + (f", {marked:,} under way (dropped unless that call attaches them)" if marked else "")
+        )
+    if not dropped + marked:
+        raise typer.Exit(FAILED)
+
+
+@command
+def pause(
+    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "paused by hand",
+    config: ConfigOption = None,
+) -> None:
+    """Stops calls for an account or a profile until they are resumed; calls under way end.
+
+    Example: trunkline pause default --reason "maintenance of the PBX"
+    """
+    _gate(
+        account,
+        profile,
+        config,
+        "paused",
+        lambda o, a: o.store.pause_account(a, reason),
+        lambda o, p: o.store.pause_profile(p, reason),
+    )
+
+
+@command
+def resume(
+    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Starts the calls of an account or a profile again.
+
+    Example: trunkline resume default
+    """
+    _gate(
+        account,
+        profile,
+        config,
+        "resumed",
+        lambda o, a: o.store.resume_account(a),
+        lambda o, p: o.store.resume_profile(p),
+    )
+
+
+Move = Callable[[Session, str], bool]
+
+
+def _gate(
+    account: str | None, profile: str | None, config: ConfigOption, done: str, of_account: Move, of_profile: Move
+) -> None:
+    if (account is None) == (profile is None):
+        fail("name an ACCOUNT, or --profile P", USAGE)
+    with session(config, publish=True) as opened:
+        found = of_account(opened, account) if account is not None else of_profile(opened, profile or "")
+    what = f"account {account}" if account is not None else f"profile {profile}"
+    if not found:
+        fail(f"there is no {what}; `trunkline status` lists what there is")
+    out().print(f"{what} {done}")
+
+
+def _chosen(
+    opened: Session, numbers: list[str] | None, profile: str | None, code: str | None, every: bool
+) -> Iterable[tuple[str, str]]:
+    if not (numbers or profile or code or every):
+        fail("say which: NUMBER..., --profile P, --code C or --all", USAGE)
+    letters: Iterable[Entry]
+    if numbers:
+        names = [text for raw in numbers for text in spellings(opened.settings, raw)]
+        found = [entry for text in names for entry in reading.entries_of(opened.store, text)]
+        letters = [
+            e
+            for e in found
+            if e.state is State.dead and profile in (None, e.profile) and code in (None, e.dead_code, e.api_code)
+        ]
+    else:
+        letters = reading.dead_letters(opened.store, profile=profile, code=code)
+    return [(entry.profile, entry.number) for entry in letters]
+
+
+def _waiting(opened: Session, numbers: list[str] | None, profile: str | None, source: str | None) -> list[Entry]:
+    if not numbers:
+        return list(reading.waiting(opened.store, profile=profile, source=source))
+    names = [text for raw in numbers for text in spellings(opened.settings, raw)]
+    found = [entry for text in names for entry in reading.entries_of(opened.store, text)]
+    return [
+        entry
+        for entry in found
+        if entry.state in (State.queued, State.attaching)
+        and profile in (None, entry.profile)
+        and source in (None, entry.source)
+    ]
+
+
+def _say(count: int, what: str, json: bool) -> None:
+    if json:
+        print_json({what: count})
+    else:
+        out().print(f"{count:,} {what}" if count else "no such dead letter")
+    if not count:
+        raise typer.Exit(FAILED)

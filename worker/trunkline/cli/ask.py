@@ -1,0 +1,187 @@
+"""Commands that ask: status, number, check, audit, and a profile's register password."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from trunkline.bland import BlandApi, NotSent, Unanswered
+from trunkline.cli.session import (
+    FAILED,
+    ConfigOption,
+    JsonOption,
+    command,
+    err,
+    fail,
+    out,
+    print_json,
+    session,
+    settings_of,
+    spellings,
+)
+from trunkline.cli.tables import books_table, entries_view, pairs_table
+from trunkline.directions import Direction
+from trunkline.documents import number_document, rfc3339, status_document
+from trunkline.opening import open_store
+from trunkline.settings import Account, Settings
+from trunkline.store import reading
+from trunkline.vault import Vault
+
+CHECK_S = 10.0
+
+
+@command
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing, once a second, until Ctrl-C.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """The books: per profile and in all.
+
+    Example: trunkline status --watch
+    """
+    with session(config) as opened:
+        if json:
+            print_json(status_document(reading.books(opened.store)))
+        elif watch:
+            with Live(books_table(reading.books(opened.store)), console=out(), refresh_per_second=4) as live:
+                while True:
+                    time.sleep(1)
+                    live.update(books_table(reading.books(opened.store)))
+        else:
+            out().print(books_table(reading.books(opened.store)))
+
+
+@command
+def number(
+    number: Annotated[str, typer.Argument(metavar="NUMBER")], json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """Everything known of one number.
+
+    Example: trunkline number +14155550100
+    """
+    with session(config) as opened:
+        found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
+    if json:
+        print_json(number_document(found))
+    elif found:
+        out().print(entries_view(found))
+    else:
+        err().print(f"nothing is known of {number}")
+    if not found:
+        raise typer.Exit(FAILED)
+
+
+@command
+def check(
+    online: Annotated[bool, typer.Option("--online", help="Also try the store and each account's key.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Reads the configuration as the worker would and prints what it understood, secrets hidden.
+
+    Example: trunkline check --online
+    """
+    settings = settings_of(config)
+    out().print(pairs_table(_understood(settings)))
+    for warning in settings.warnings:
+        err().print(f"[yellow]warning:[/] {warning.place}: {warning.message}")
+    if not settings.profiles:
+        err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
+    if online and not _check_online(settings):
+        raise typer.Exit(FAILED)
+
+
+@command
+def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Checks every entry against the store's invariants; it looks at everything, so not for a busy hour.
+
+    Example: trunkline audit
+    """
+    with session(config) as opened:
+        wrong = opened.store.audit()
+    if json:
+        print_json({"wrong": wrong})
+    else:
+        out().print("\n".join(wrong) if wrong else "[green]everything is where it belongs[/]")
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+@command
+def profile_secret(profile: Annotated[str, typer.Argument(metavar="PROFILE")], config: ConfigOption = None) -> None:
+    """Prints the register password that the API gave for a profile, for your PBX.
+
+    Example: trunkline profile secret support
+    """
+    with session(config) as opened:
+        kept, lost_ms = Vault(opened.store, opened.settings.secret_key).passwords(profile)
+    if lost_ms is not None:
+        err().print(
+            f"[yellow]an answer with a password was lost at {rfc3339(lost_ms)}[/]: if the PBX can't register, set the "
+            "password anew (POST /v1/sip/update answers with it) or enqueue a number of the profile with --force"
+        )
+    if not kept:
+        fail(f"no register password is kept for {profile}")
+    for earlier in kept[:-1]:
+        err().print(f"an earlier one, of {rfc3339(earlier.at_ms)}, was replaced")
+    typer.echo(kept[-1].password.get_secret_value())
+
+
+def _understood(settings: Settings) -> list[tuple[str, Any]]:
+    store, worker, numbers = settings.store, settings.worker, settings.numbers
+    where = (
+        f"embedded, in {store.data_dir}" if store.url is None else "a server by URL (hidden: it may hold a password)"
+    )
+    rows: list[tuple[str, Any]] = [
+        ("file", settings.path or "none: defaults and the environment"),
+        ("store", f"{where}; acknowledge {store.acknowledge}; attached entries kept {store.keep_attached_days} days"),
+        (
+            "worker",
+            f"{worker.processes} processes of {worker.threads} threads, "
+            f"lease {worker.lease_s:g} s, grace {worker.grace_s:g} s",
+        ),
+        ("numbers", f"region {numbers.region or 'none'}, check {numbers.check}"),
+    ]
+    rows += [(f"account {name}", _account(account)) for name, account in settings.accounts.items()]
+    for name, profile in settings.profiles.items():
+        directions = ", ".join(map(_direction, profile.directions))
+        trunk = f", trunk {profile.trunk_id}" if profile.trunk_id else ""
+        rows.append((f"profile {name}", f"account {profile.account}{trunk}: {directions}"))
+    for route in settings.routes:
+        rows.append(
+            ("route", f"source {route.when.source or 'any'}, country {route.when.country or 'any'} → {route.profile}")
+        )
+    return rows
+
+
+def _direction(direction: Direction) -> str:
+    to = f" to {direction.sip_endpoint}" if direction.sip_endpoint else ""
+    return f"{direction.type}{to}{' (register)' if direction.auth_mode == 'register' else ''}"
+
+
+def _account(account: Account) -> str:
+    key = f"key from {account.key.ref}" if account.key else "no key"
+    return (
+        f"{account.base_url}, {key}, {account.requests_per_second:g} requests a second, "
+        f"{account.max_concurrency} at once, time-out {account.timeout_s:g} s"
+    )
+
+
+def _check_online(settings: Settings) -> bool:
+    opened = open_store(settings)
+    out().print(f"[green]store[/]: reached; writes are on disk by: {opened.store.durability}")
+    opened.close()
+    fine = True
+    for name, account in settings.accounts.items():
+        try:
+            answer = BlandApi(account).me(deadline=time.monotonic() + CHECK_S, permit=lambda: None)
+            good, text = answer.status < 400, f"GET /v1/me answers {answer.status}"
+        except (NotSent, Unanswered) as error:
+            good, text = False, error.message
+        out().print(f"[{'green' if good else 'red'}]account {name}[/]: ", end="")
+        out().print(text, markup=False)
+        fine = fine and good
+    return fine

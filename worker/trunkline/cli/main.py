@@ -1,0 +1,58 @@
+"""`trunkline`: puts the commands together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trunkline import __version__
+from trunkline.cli import act, ask, demo, feed, run
+
+app = typer.Typer(
+    name="trunkline",
+    help="Attaches phone numbers to Bland AI's SIP, and says what became of every number.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+dead = typer.Typer(
+    help="Dead letters: numbers that are not tried again until somebody replays them.", no_args_is_help=True
+)
+profile = typer.Typer(help="What belongs to one profile.", no_args_is_help=True)
+
+
+@app.callback()
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"trunkline {__version__}")
+        raise typer.Exit
+
+
+app.command("demo")(demo.demo)
+app.command("up")(run.up)
+app.command("worker")(run.worker)
+app.command("sandbox")(run.sandbox)
+app.command("enqueue")(feed.enqueue)
+app.command("import")(feed.import_file)
+app.command("status")(ask.status)
+app.command("number")(ask.number)
+app.add_typer(dead, name="dead")
+dead.command("list")(act.dead_list)
+dead.command("replay")(act.dead_replay)
+dead.command("drop")(act.dead_drop)
+app.command("cancel")(act.cancel)
+app.command("pause")(act.pause)
+app.command("resume")(act.resume)
+app.add_typer(profile, name="profile")
+profile.command("secret")(ask.profile_secret)
+app.command("check")(ask.check)
+app.command("audit")(ask.audit)
+
+
+def main() -> None:
+    """The entry point of the `trunkline` command."""
+    app()

@@ -1,0 +1,117 @@
+"""Commands that run until they are stopped: worker, up, sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from trunkline.cli.session import USAGE, ConfigOption, command, err, settings_of
+from trunkline.opening import open_store
+from trunkline.policies import policies_of
+from trunkline.sandbox import STAND_IN, Sandbox, SandboxRules, serve
+from trunkline.settings import Settings
+from trunkline.standin import KEY, load_for_stand_in
+from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
+from trunkline.supervisor import Supervisor
+
+ProcessesOption = Annotated[int | None, typer.Option("--processes", min=1, help="Worker processes.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")]
+
+
+@command
+def worker(processes: ProcessesOption = None, threads: ThreadsOption = None, config: ConfigOption = None) -> None:
+    """The worker alone: dramatiq processes, supervised and restarted when one dies.
+
+    Example: trunkline worker --processes 2 --threads 8
+    """
+    settings = settings_of(config)
+    _run_workers(settings, child_environment(config, threads), processes or settings.worker.processes)
+
+
+@command
+def up(
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="The stand-in API and a store of its own.")] = False,
+    host: Annotated[str, typer.Option("--host", help="Where the receiver will listen.")] = "127.0.0.1",  # noqa: ARG001 - promised
+    port: Annotated[int, typer.Option("--port", help="Where the receiver will listen.")] = 8080,  # noqa: ARG001 - promised
+    processes: ProcessesOption = None,
+    threads: ThreadsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Store and worker in one terminal, until Ctrl-C. (The receiver joins them with `serve`.)
+
+    Example: trunkline up --sandbox
+    """
+    with ExitStack() as stack:
+        env = child_environment(config, threads)
+        if sandbox:
+            stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
+            env[STAND_IN_VARIABLE] = stand_in.base_url
+            settings = load_for_stand_in(config, os.environ, stand_in.base_url)
+            err().print(f"[yellow]{STAND_IN}[/] at {stand_in.base_url}: nothing real is attached")
+            err().print(
+                f"in another terminal: export {STAND_IN_VARIABLE}={stand_in.base_url}, then trunkline status --watch"
+            )
+        else:
+            settings = settings_of(config)
+        opened = open_store(settings)  # held until the workers are done, so that the store outlives them
+        stack.callback(opened.close)
+        opened.store.publish(policies_of(settings), whole=True)
+        where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
+        err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
+        _run_workers(settings, env, processes or settings.worker.processes)
+
+
+@command
+def sandbox(
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8089,
+    latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds before each answer.")] = 0.2,
+    fail_rate: Annotated[
+        float, typer.Option("--fail-rate", min=0, max=1, help="Share of numbers that fail at a try.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", help="Which of them, repeatably.")] = 1,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option("--rule", metavar="NAME=VALUE", help="Any other rule, such as rate_500=0.01 or poison_every=97."),
+    ] = None,
+) -> None:
+    """A local stand-in for the SIP endpoints of api.bland.ai.
+
+    Example: trunkline sandbox --port 8089 --fail-rate 0.1
+    """
+    given: dict[str, object] = {"api_key": None, "latency_s": latency, "fail_rate": fail_rate, "seed": seed}
+    for text in rule or []:
+        name, _, value = text.partition("=")
+        given[name] = value
+    rules = SandboxRules.from_mapping(given)
+    serve(rules, port=port, on_start=lambda url: err().print(f"[yellow]{STAND_IN}[/] at {url} (any key; Ctrl-C stops)"))
+
+
+def child_environment(config: ConfigOption, threads: int | None) -> dict[str, str]:
+    """The environment of worker processes: ours, with what the command line says."""
+    env = dict(os.environ)
+    if config is not None:
+        env["TRUNKLINE_CONFIG"] = str(config.absolute())
+    if threads is not None:
+        env["TRUNKLINE_THREADS"] = str(threads)
+    return env
+
+
+def _run_workers(settings: Settings, env: Mapping[str, str], processes: int) -> None:
+    if not settings.profiles:
+        err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
+    supervisor = Supervisor(env, processes, settings.worker.grace_s)
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+    supervisor.start()
+    if supervisor.run() == USAGE:
+        raise typer.Exit(USAGE)

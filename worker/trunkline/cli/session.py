@@ -1,0 +1,131 @@
+"""What every command needs: the settings, the store, errors as exit codes, answers as JSON or for people."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from trunkline import observe
+from trunkline.attach import make_scrubber
+from trunkline.contract import TrunklineError
+from trunkline.opening import open_store
+from trunkline.phone import NumberRefused, identity, normalise
+from trunkline.policies import policies_of
+from trunkline.settings import ConfigError, Settings
+from trunkline.standin import load_settings
+from trunkline.store import Store
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="The configuration; default: $TRUNKLINE_CONFIG, else ./trunkline.toml."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+
+
+@functools.cache
+def out() -> Console:
+    """Where answers go: stdout."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+@functools.cache
+def err() -> Console:
+    """Where everything else goes: stderr."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An opened store and the settings it was opened with."""
+
+    settings: Settings
+    store: Store
+
+
+def settings_of(config: Path | None, *, secrets: Literal["required", "optional"] = "required") -> Settings:
+    """The settings a command works with, and logs set up so that no secret of theirs is shown. Raises ConfigError."""
+    settings = load_settings(config, os.environ, secrets=secrets)
+    observe.configure(scrub=make_scrubber(settings.secret_values()))
+    return settings
+
+
+@contextmanager
+def session(config: Path | None, *, publish: bool = False) -> Iterator[Session]:
+    """Opens the store for one command. `publish`: make the profiles known if no worker did so yet."""
+    settings = settings_of(config, secrets="optional")  # only workers call the API
+    opened = open_store(settings)
+    try:
+        if publish:
+            opened.store.publish(policies_of(settings), whole=False)
+        yield Session(settings, opened.store)
+    finally:
+        opened.close()
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Ends the command with a sentence on stderr."""
+    err().print(f"[bold red]trunkline:[/] {_plain(message)}")
+    raise typer.Exit(code)
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Errors as exit codes: 2 for the configuration, 1 for everything else that has a sentence."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            fail(str(error), USAGE)
+        except TrunklineError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("interrupted", 130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has had enough
+            raise typer.Exit(FAILED) from None
+
+    return run
+
+
+def spellings(settings: Settings, raw: str) -> tuple[str, ...]:
+    """The ways a number that somebody typed may stand in the store: as E.164, and verbatim where a trunk takes DIDs."""
+    rules = settings.numbers
+    found: dict[str, None] = {}
+    for read in (normalise, identity):
+        try:
+            found[read(raw, region=rules.region, check="possible")] = None
+        except NumberRefused:
+            continue
+    if not found:
+        fail(f"{raw} is neither a phone number nor an identity that a trunk could have")
+    return tuple(found)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

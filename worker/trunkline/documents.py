@@ -1,0 +1,91 @@
+"""The JSON documents that commands and routes answer with; their names are promised and don't change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from trunkline.store.model import Books, Entry, Pause
+
+
+def rfc3339(ms: int | None) -> str | None:
+    """Milliseconds since 1970 as RFC 3339 in UTC."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status_document(books: Books) -> dict[str, Any]:
+    """`status --json`: the books per profile and in all."""
+    return {
+        "profiles": [
+            {
+                "profile": book.profile,
+                "account": book.account,
+                **{name: book.counts[name] for name in ("queued", "attaching", "attached", "dead")},
+                "paused": _pause(book.paused),
+            }
+            for book in books.profiles
+        ],
+        "accounts": [
+            {"account": book.account, "paused": _pause(book.paused), "retry_at": rfc3339(book.retry_at_ms)}
+            for book in books.accounts
+        ],
+        "totals": dict(books.totals),
+        "events": dict(books.events),
+        "calls": dict(books.calls),
+        "balanced": books.balanced,
+    }
+
+
+def number_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """`number --json`: everything known of one number, an object a profile."""
+    return [
+        {
+            "number": entry.number,
+            "profile": entry.profile,
+            "state": entry.state.value,
+            "attempts": entry.attempts,
+            "queued_at": rfc3339(entry.queued_ms),
+            "updated_at": rfc3339(entry.updated_ms),
+            "next_attempt_at": rfc3339(entry.next_attempt_ms),
+            "error": {"code": entry.dead_code or entry.error_code, "message": entry.message}
+            if entry.error_code
+            else None,
+            "event_ids": list(entry.event_ids),
+            "source": entry.source,
+            "metadata": json.loads(entry.metadata) if entry.metadata else {},
+        }
+        for entry in entries
+    ]
+
+
+def dead_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """`dead list --json`: dead letters, oldest first, with the API's own words."""
+    return [
+        {
+            "number": entry.number,
+            "profile": entry.profile,
+            "code": entry.dead_code,
+            "api_code": entry.api_code or None,
+            "message": entry.message,
+            "attempts": entry.attempts,
+            "dead_at": rfc3339(entry.dead_ms),
+            "event_ids": list(entry.event_ids),
+            "answer": entry.answer or None,
+        }
+        for entry in entries
+    ]
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {
+        "reason": pause.reason,
+        "since": rfc3339(pause.since_ms),
+        "until": rfc3339(pause.until_ms),
+        "by": pause.by,
+    }

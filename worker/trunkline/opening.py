@@ -1,0 +1,72 @@
+"""Opens the store that the settings name: an embedded server, or one by URL, examined before anything is kept in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from trunkline.embedded import EmbeddedServer
+from trunkline.settings import Settings
+from trunkline.store import Store, connect
+from trunkline.store.connect import CONNECTION, examine
+
+FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
+BROKER_DB: Final = 1  # dramatiq's maintenance runs KEYS, so its hints live beside the store, not in it
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that was found fit, the client for dramatiq's hints, and how to let go of both."""
+
+    store: Store
+    broker_client: redis.Redis
+    close: Callable[[], None]
+
+
+def open_store(settings: Settings) -> Opened:
+    """Raises EmbeddedError, StoreUnavailable or StoreUnfit with a sentence that says what to do."""
+    if settings.store.url is None:
+        return _open_embedded(settings)
+    client = connect(settings.store.url.get_secret_value())
+    broker = connect(_broker_url(settings), **FOR_DRAMATIQ)
+
+    def close() -> None:
+        client.close()
+        broker.close()
+
+    return _opened(settings, client, broker, close)
+
+
+def _open_embedded(settings: Settings) -> Opened:
+    server = EmbeddedServer(settings.store.data_dir)
+    server.open()
+    client, broker = server.client(0, **CONNECTION), server.client(BROKER_DB, **FOR_DRAMATIQ)
+
+    def close() -> None:
+        client.close()
+        broker.close()
+        server.close()
+
+    try:
+        return _opened(settings, client, broker, close)
+    except BaseException:
+        close()
+        raise
+
+
+def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close: Callable[[], None]) -> Opened:
+    durability = examine(client, settings.store.acknowledge)
+    store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
+    return Opened(store, broker, close)
+
+
+def _broker_url(settings: Settings) -> str:
+    if settings.store.broker_url is not None:
+        return settings.store.broker_url.get_secret_value()
+    parts = urlsplit(settings.store.url.get_secret_value() if settings.store.url else "")
+    db = parts.path.strip("/")
+    return urlunsplit(parts._replace(path=f"/{(int(db) if db.isdigit() else 0) + 1}"))

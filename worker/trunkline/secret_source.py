@@ -1,0 +1,65 @@
+"""Where secrets come from: the environment and files named in the configuration."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from trunkline.tables import Secret, SecretUnresolved
+from trunkline.words import Mistake
+
+_SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+
+
+class SecretSource:
+    """Resolves references to secrets, each once; with `optional`, what is not to be had is empty and in `missing`."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path, *, optional: bool) -> None:
+        self.missing: list[Mistake] = []
+        self._env = env
+        self._folder = folder
+        self._optional = optional
+        self._resolved: dict[str, Secret] = {}
+
+    def __call__(self, reference: Mapping[str, str]) -> Secret:
+        """The secret of {"env": NAME} or {"file": PATH}, a relative path being relative to the configuration.
+
+        Raises SecretUnresolved, which says what to set.
+        """
+        ((kind, name),) = reference.items()
+        ref = f"{kind}:{name}"
+        if ref not in self._resolved:
+            self._resolved[ref] = Secret(ref, SecretStr(self._value(kind, name)))
+        return self._resolved[ref]
+
+    def _value(self, kind: str, name: str) -> str:
+        try:
+            return self._from_env(name) if kind == "env" else self._from_file(name)
+        except SecretUnresolved as unresolved:
+            if not self._optional:
+                raise
+            self.missing.append(Mistake("secrets", str(unresolved)))
+            return ""
+
+    def _from_env(self, name: str) -> str:
+        if value := self._env.get(name):
+            return value
+        # Where somebody wrote the secret itself in place of its name, an error must not repeat it.
+        named = name if _SURELY_A_NAME.fullmatch(name) else "named here"
+        raise SecretUnresolved(
+            f"the environment variable {named} is {'empty' if name in self._env else 'not set'}; set it"
+        )
+
+    def _from_file(self, name: str) -> str:
+        path = self._folder / Path(name).expanduser()
+        try:
+            value = path.read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise SecretUnresolved(f"the file {path} can't be read: {error.strerror}") from None
+        except (ValueError, RuntimeError):
+            raise SecretUnresolved("the file named here has no usable path or is not text in UTF-8") from None
+        if not value:
+            raise SecretUnresolved(f"the file {path} is empty; write the secret into it")
+        return value

@@ -1,0 +1,76 @@
+"""Settings for the stand-in API: the configuration's profiles, but neither its store, nor its API, nor its keys.
+
+A real number must never be marked attached by a stand-in, so with `TRUNKLINE_STAND_IN` set every command works on a
+store of its own beside the real one.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import SecretStr
+
+from trunkline.directions import Direction
+from trunkline.profiles import Profile
+from trunkline.sections import Account
+from trunkline.settings import Settings, load
+from trunkline.tables import Secret
+
+STAND_IN: Final = "TRUNKLINE_STAND_IN"  # the sandbox's base URL
+KEY: Final = "sandbox-key"
+PLACEHOLDER: Final = "stand-in-secret"  # for secrets that nobody set: none is needed to try things out
+FOLDER: Final = "sandbox"
+DEFAULT: Final = "default"
+DEMO_PROFILE: Final = {
+    "demo": Profile(name="demo", directions=(Direction(type="inbound"),))
+}  # where none is configured
+
+
+class _Lenient(Mapping[str, str]):
+    """An environment in which every secret has a value."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._env or name.startswith("TRUNKLINE_"):
+            return self._env[name]
+        return PLACEHOLDER
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._env)
+
+    def __len__(self) -> int:
+        return len(self._env)
+
+
+def load_settings(
+    path: Path | None, env: Mapping[str, str], *, secrets: Literal["required", "optional"] = "required"
+) -> Settings:
+    """The settings, for the stand-in if the environment says so. Raises ConfigError.
+
+    `secrets` optional: for those who call no API, a secret that is not to be had is a warning.
+    """
+    url = env.get(STAND_IN)
+    return load_for_stand_in(path, env, url) if url else load(path, env, secrets=secrets)
+
+
+def load_for_stand_in(path: Path | None, env: Mapping[str, str], url: str) -> Settings:
+    """The settings with the store and the API replaced. Raises ConfigError."""
+    named = {
+        name: value for name, value in env.items() if name not in ("TRUNKLINE_REDIS_URL", "TRUNKLINE_API_BASE_URL")
+    }
+    named.setdefault("TRUNKLINE_SECRET_KEY", base64.b64encode(bytes(32)).decode())
+    settings = load(path, _Lenient(named))
+    profiles = settings.profiles or DEMO_PROFILE
+    accounts = settings.accounts or {DEFAULT: Account(name=DEFAULT)}
+    store = settings.store.model_copy(
+        update={"url": None, "broker_url": None, "data_dir": settings.store.data_dir / FOLDER, "acknowledge": "fsync"}
+    )
+    key = Secret("stand-in", SecretStr(KEY))
+    swapped = {name: account.model_copy(update={"base_url": url, "key": key}) for name, account in accounts.items()}
+    return replace(settings, store=store, accounts=swapped, profiles=profiles)

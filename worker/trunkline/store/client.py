@@ -1,0 +1,283 @@
+"""The store's moves, one thin method a script."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
+
+import redis
+
+from trunkline.contract import RefusalCode
+from trunkline.intake import Delivery
+from trunkline.store import scripts
+from trunkline.store.connect import Client, Durability, translated
+from trunkline.store.model import (
+    Batch,
+    Idle,
+    Leased,
+    Look,
+    Policies,
+    Probe,
+    Pushed,
+    Reaped,
+    Settlement,
+    StoreUnavailable,
+)
+
+PREFIX: Final = "{tl}:"  # one hash tag: one slot in a cluster
+REMEMBER_MS: Final = 7 * 24 * 3600 * 1000  # how long an event id is known
+PROBE_LEASE_MS: Final = 30_000
+DISK_WAIT_MS: Final = 5_000
+NUMBERS_A_PUSH: Final = 1_000  # bounds how long one script holds the server
+NUMBERS_A_CALL: Final = 500
+
+
+class LeaseLost(Exception):
+    """The batch is not ours any more: its lease ran out or another has taken its numbers up. Send nothing."""
+
+
+class Store:
+    """The moves. `now_ms` is None outside tests: the scripts then use the server's clock.
+
+    Every method raises StoreUnavailable when the server can't be reached; whether it happened is then not known, and
+    every move may be made again. Raises StoreError for an answer that can't be worked with.
+    """
+
+    def __init__(
+        self, client: Client, *, durability: Durability = Durability.memory, max_waiting: int = 2_000_000
+    ) -> None:
+        self.client = client
+        self.durability = durability
+        self.max_waiting = max_waiting
+        self.now_ms: int | None = None
+        self._scripts = scripts.load()
+
+    def push(self, deliveries: Sequence[Delivery]) -> list[Pushed]:
+        """Takes deliveries in, in order; returns when they are stored, on disk where that was asked for."""
+        results: list[Pushed] = []
+        for part in _parts(deliveries):
+            args = [self.max_waiting, REMEMBER_MS, *(arg for delivery in part for arg in _push_args(delivery))]
+            reply = self._run("push", *args, to_disk=self.durability is Durability.waitaof)
+            results += [_pushed(row) for row in reply]
+        return results
+
+    def claim(self, lease_ms: int) -> Batch | Probe | Idle:
+        """The earliest due batch under a lease, or a gate's probe, or how long nothing is due."""
+        reply = self._run("claim", lease_ms, secrets.token_hex(8), PROBE_LEASE_MS)
+        match reply[0]:
+            case "batch":
+                return _batch(reply)
+            case "probe":
+                return Probe(account=reply[1], gate_count=int(reply[2]))
+        return Idle(None if reply[1] == "" else max(0, int(reply[1]) - int(reply[2])))
+
+    def look(self, most: int) -> Look:
+        """What a dispatcher asks each tick; counts claimable batches up to `most`."""
+        batches, due, lease = self._run("look", most)
+        return Look(batches, None if due == "" else due, None if lease == "" else lease)
+
+    def permit(self, batch_id: str, account: str, numbers: int | None = None) -> float:
+        """Leave for one HTTP request: 0.0, or how many seconds to wait and ask again. Raises LeaseLost.
+
+        `numbers` says how many an attach request carries; None for every other request.
+        """
+        reply = self._run("permit", batch_id, account, "" if numbers is None else numbers)
+        if reply[0] == "lost":
+            raise LeaseLost(batch_id)
+        return float(reply[1]) / 1000 if reply[0] == "wait" else 0.0
+
+    def settle(self, batch_id: str, settlement: Settlement) -> bool:
+        """One outcome for every number, at once. False: the batch is not ours any more, and nothing was changed."""
+        return bool(self._run("settle", batch_id, json.dumps(_settlement(settlement))) == 1)
+
+    def reap(self, most: int = 16) -> Reaped:
+        """Takes up the numbers of batches whose lease ran out."""
+        reaped, numbers, soonest, now = self._run("reap", most)
+        return Reaped(reaped, numbers, None if soonest == "" else max(0, int(float(soonest)) - now))
+
+    def pause_account(self, name: str, reason: str) -> bool:
+        """Stops an account's calls until it is resumed. False: no such account."""
+        return bool(self._run("gate", "pause_account", name, reason, ""))
+
+    def resume_account(self, name: str) -> bool:
+        """Ends the operator's pause, and lets a closed automatic gate probe at once. False: no such account."""
+        return bool(self._run("gate", "resume_account", name, "", ""))
+
+    def pause_profile(self, name: str, reason: str) -> bool:
+        """Stops a profile's calls until it is resumed. False: no such profile."""
+        return bool(self._run("gate", "pause_profile", name, reason, ""))
+
+    def resume_profile(self, name: str) -> bool:
+        """Ends both pauses of a profile. False: no such profile."""
+        return bool(self._run("gate", "resume_profile", name, "", ""))
+
+    def probed(self, account: str, *, ok: bool, reason: str = "", closed_ms: int = 0) -> None:
+        """What the probe said: the gate opens for one batch, or stays closed for `closed_ms` more."""
+        self._run("gate", "probe_ok" if ok else "probe_failed", account, reason, closed_ms)
+
+    def replay(self, entries: Iterable[tuple[str, str]]) -> int:
+        """Dead letters, as (profile, number), back into the queue; how many were dead."""
+        return sum(cast(int, self._run("replay", *part)) for part in _pairs(entries))
+
+    def drop_dead(self, entries: Iterable[tuple[str, str]]) -> int:
+        """Ends dead letters for good; how many were dead."""
+        return sum(self._run("drop", "d", *part)[0] for part in _pairs(entries))
+
+    def cancel(self, entries: Iterable[tuple[str, str]]) -> tuple[int, int]:
+        """Takes waiting numbers out; how many, and how many are under way (dropped unless that call attaches)."""
+        dropped = marked = 0
+        for part in _pairs(entries):
+            reply = self._run("drop", "q", *part)
+            dropped, marked = dropped + reply[0], marked + reply[1]
+        return dropped, marked
+
+    def archive(self, keep_from_day: int, most: int = 500) -> tuple[int, int]:
+        """Lets go of entries closed before a day (days since 1970). Returns how many, and how many were looked at."""
+        archived, looked_at = self._run("archive", keep_from_day, most)
+        return archived, looked_at
+
+    def publish(self, policies: Policies, *, whole: bool) -> int:
+        """What the scripts need of the configuration; `whole`: a worker's, which counts. How many profiles changed."""
+        said = {
+            "accounts": {a: {"cap": r.max_concurrency, "iv": r.interval_ms} for a, r in policies.accounts.items()},
+            "profiles": {
+                p: {
+                    "account": r.account,
+                    "size": r.max_size,
+                    "wait": r.max_wait_ms,
+                    "fp": r.fingerprint,
+                    "dirs": r.directions,
+                    "trunk": "1" if r.trunk else "",
+                }
+                for p, r in policies.profiles.items()
+            },
+        }
+        return int(self._run("publish", "1" if whole else "0", json.dumps(said)))
+
+    def audit(self, clock_slack_ms: int = 0) -> list[str]:
+        """What of the invariants does not hold, a sentence each; looks at everything there is."""
+        return cast(list[str], self._run("audit", clock_slack_ms))
+
+    def _run(self, name: str, *args: str | float, to_disk: bool = False) -> Any:
+        script = self._scripts[name]
+        now = "" if self.now_ms is None else self.now_ms
+        with translated():
+            if to_disk:
+                return self._run_to_disk(script, (now, *args))
+            try:
+                return self.client.evalsha(script.sha, 1, PREFIX, now, *args)
+            except redis.exceptions.NoScriptError:
+                return self.client.eval(script.text, 1, PREFIX, now, *args)
+
+    def _run_to_disk(self, script: scripts.Script, args: tuple[str | float, ...]) -> Any:
+        """WAITAOF on the connection that wrote: it covers everything this connection sent before it."""
+        for _ in range(2):
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.evalsha(script.sha, 1, PREFIX, *args)
+                pipe.waitaof(1, 0, DISK_WAIT_MS)
+                reply, synced = pipe.execute(raise_on_error=False)
+            if isinstance(reply, redis.exceptions.NoScriptError):
+                self.client.script_load(script.text)
+                continue
+            for answer in (reply, synced):
+                if isinstance(answer, Exception):
+                    raise answer
+            if synced[0] < 1:
+                raise StoreUnavailable(f"the store did not put the write on disk within {DISK_WAIT_MS / 1000:g} s")
+            return reply
+        raise StoreUnavailable("the store keeps forgetting its scripts")
+
+
+def _parts(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    part: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        if part and size + len(delivery.numbers) > NUMBERS_A_PUSH:
+            yield part
+            part, size = [], 0
+        part.append(delivery)
+        size += len(delivery.numbers) + 1
+    if part:
+        yield part
+
+
+def _pairs(entries: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
+    part: list[str] = []
+    for profile, number in entries:
+        part += (profile, number)
+        if len(part) >= 2 * NUMBERS_A_CALL:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _push_args(delivery: Delivery) -> Iterator[str | int]:
+    yield delivery.source
+    yield delivery.event_id
+    yield "" if delivery.occurred_ms is None else delivery.occurred_ms
+    yield delivery.metadata
+    yield "1" if delivery.force else ""
+    yield len(delivery.refused)
+    yield len(delivery.numbers)
+    for profile, number in delivery.numbers:
+        yield profile
+        yield number
+
+
+def _pushed(row: list[Any]) -> Pushed:
+    refused = tuple((int(row[i]), RefusalCode(row[i + 1])) for i in range(3, len(row), 2))
+    return Pushed(duplicate=row[0] == 1, accepted=row[1], coalesced=row[2], refused=refused)
+
+
+def _batch(reply: list[Any]) -> Batch:
+    _, batch_id, profile, account, fingerprint, kind, half, gate_count, now, joined, special = reply
+    known: dict[str, list[str]] = json.loads(special)
+    return Batch(
+        id=batch_id,
+        profile=profile,
+        account=account,
+        fingerprint=fingerprint,
+        is_child=kind == "s",
+        half_open=half == 1,
+        gate_count=int(gate_count),
+        now_ms=int(now),
+        numbers=tuple(_leased(number, known.get(number)) for number in joined.split("\n")),
+    )
+
+
+def _leased(number: str, known: list[str] | None) -> Leased:
+    if known is None:
+        return Leased(number)
+    attempts, crashes, verify, forced, attached_under, sent, absent = known
+    return Leased(
+        number,
+        attempts=int(attempts or 0),
+        crashes=int(crashes or 0),
+        verify=cast(Any, verify),
+        forced=bool(forced),
+        attached_under=attached_under,
+        sent_ms=int(sent) if sent else None,
+        known_absent=bool(absent),
+    )
+
+
+def _settlement(said: Settlement) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "fp": said.fingerprint,
+        "attached": said.attached,
+        "absent": said.absent,
+        "healthy": said.healthy,
+        "others": [
+            [o.number, o.kind, o.dead_code if o.kind == "dead" else o.at_ms, o.code, o.api_code, o.message, o.answer]
+            for o in said.others
+        ],
+    }
+    if said.gate:
+        out["gate"] = {"ms": said.gate.ms, "reason": said.gate.reason}
+    if said.refused:
+        refused = said.refused
+        out["refused"] = {"signature": refused.signature, "number": refused.number, "reason": refused.reason}
+    return out

@@ -1,0 +1,254 @@
+"""What goes into the store's scripts, what comes out of them: frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trunkline.contract import RefusalCode, State, TrunklineError
+
+STATES: dict[str, State] = {
+    "q": State.queued,
+    "f": State.attaching,
+    "a": State.attached,
+    "d": State.dead,
+    "s": State.superseded,
+    "x": State.dropped,
+}
+
+
+class StoreError(TrunklineError):
+    """The store answered, and what it said can't be worked with; the message says what to do."""
+
+
+class StoreUnavailable(TrunklineError):
+    """The store can't be reached, or could not put a write on disk in time. Nothing is known to be lost: try again."""
+
+
+class StoreUnfit(StoreError):
+    """The server would lose data the way it is set up; the message says which setting to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of one delivery: numbers taken in, those that joined an entry, refusals by index into its numbers."""
+
+    duplicate: bool
+    accepted: int
+    coalesced: int
+    refused: tuple[tuple[int, RefusalCode], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A number under a lease, with what earlier tries left behind.
+
+    `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
+    `sent_ms`: when the doubtful request left (server clock). `attached_under`: the fingerprint of its last success.
+    """
+
+    number: str
+    attempts: int = 0
+    crashes: int = 0
+    verify: Literal["", "d", "c"] = ""
+    forced: bool = False
+    attached_under: str = ""
+    sent_ms: int | None = None
+    known_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Up to 100 numbers of one profile under one lease; `id` is the fencing token; times are server ms."""
+
+    id: str
+    profile: str
+    account: str
+    fingerprint: str
+    is_child: bool
+    half_open: bool
+    gate_count: int
+    now_ms: int
+    numbers: tuple[Leased, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The account's gate is due to open: ask `GET /v1/me`, then say so with `Store.probed`."""
+
+    account: str
+    gate_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing can be claimed now; `wait_ms` until something is due, None when nothing waits."""
+
+    wait_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How many batches may be claimed now; ms until more is due, and until the next lease ends (None: never)."""
+
+    claimable: int
+    next_due_ms: int | None
+    next_lease_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An outcome other than attached; `at_ms` is absolute server time, `code` the dead letter's for "dead"."""
+
+    number: str
+    kind: Literal["retry", "verify", "dead", "split", "back"]
+    at_ms: int = 0
+    dead_code: str = ""
+    code: str = ""
+    api_code: str = ""
+    message: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Close the account's automatic gate for `ms`, and why."""
+
+    ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedAlike:
+    """A lone number that was refused; three of one signature without a success between pause the profile."""
+
+    signature: str
+    number: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One outcome for every number of a batch. What is left out becomes verify if it was sent, else goes back."""
+
+    fingerprint: str
+    attached: tuple[str, ...] = ()
+    others: tuple[Other, ...] = ()
+    absent: tuple[str, ...] = ()
+    healthy: bool = False
+    gate: Gate | None = None
+    refused: RefusedAlike | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What a reap took up, and how long (ms) until the next lease ends; None when there is none."""
+
+    batches: int
+    numbers: int
+    next_lease_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRule:
+    """What the scripts need of an account: calls at once, and ms between two requests."""
+
+    max_concurrency: int
+    interval_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePolicy:
+    """What the scripts need of a profile; `directions` is "i", "o" or "io", `trunk`: DIDs and extensions are taken."""
+
+    account: str
+    max_size: int
+    max_wait_ms: int
+    fingerprint: str
+    directions: str
+    trunk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The part of a configuration that is published to the store."""
+
+    accounts: Mapping[str, AccountRule]
+    profiles: Mapping[str, ProfilePolicy]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why and since when calls are stopped; `until` None: until somebody resumes. Times in server ms."""
+
+    reason: str
+    since_ms: int | None
+    until_ms: int | None
+    by: Literal["operator", "api", "worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileBook:
+    """A profile's counters; `balanced` is the conservation law for it."""
+
+    profile: str
+    account: str
+    paused: Pause | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBook:
+    """An account's pause, and when its automatic gate lets a probe through."""
+
+    account: str
+    paused: Pause | None
+    retry_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Everything that is counted, read in one transaction."""
+
+    profiles: tuple[ProfileBook, ...]
+    accounts: tuple[AccountBook, ...]
+    totals: Mapping[str, int]
+    events: Mapping[str, int]
+    calls: Mapping[str, int]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether accepted = coalesced + queued + attaching + attached + dead + dropped + superseded + archived."""
+        return all(is_balanced(book.counts) for book in self.profiles)
+
+
+COUNTED = ("coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived")
+
+
+def is_balanced(counts: Mapping[str, int]) -> bool:
+    """The conservation law for one set of counters."""
+    return counts.get("accepted", 0) == sum(counts.get(name, 0) for name in COUNTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One number under one profile, as the store has it. Times are server ms."""
+
+    profile: str
+    number: str
+    state: State
+    attempts: int
+    queued_ms: int
+    updated_ms: int
+    next_attempt_ms: int | None
+    event_ids: tuple[str, ...]
+    source: str
+    metadata: str
+    error_code: str = ""
+    api_code: str = ""
+    message: str = ""
+    answer: str = ""
+    dead_code: str = ""
+    dead_ms: int | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)

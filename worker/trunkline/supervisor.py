@@ -1,0 +1,106 @@
+"""Keeps the worker processes alive: starts them, restarts what dies, stops all of them within the grace time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+from trunkline.observe import Log, logger
+
+WATCH_S: Final = 0.1
+FIRST_PAUSE_S: Final = 0.2  # before a process that died is started again; doubled while it keeps dying early
+LONGEST_PAUSE_S: Final = 10.0
+STEADY_S: Final = 10.0  # a process that lived this long starts the pauses anew
+USAGE: Final = 2  # exit code: the configuration is wrong, so starting again changes nothing
+AFTER_GRACE_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One worker process's place: whoever is in it now, and when the next may start."""
+
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause_s: float = FIRST_PAUSE_S
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs `processes` workers with this environment until stop(). Every process is `python -m trunkline.app`."""
+
+    env: Mapping[str, str]
+    processes: int
+    grace_s: float
+    stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
+    _slots: list[_Slot] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Starts every process; returns at once."""
+        self._slots = [_Slot() for _ in range(self.processes)]
+        for slot in self._slots:
+            self._spawn(slot)
+
+    def run(self) -> int:
+        """Watches until stop() and the last process is gone. Exit code 0, or 2 where the configuration is wrong."""
+        while not self._stopping.wait(WATCH_S):
+            for slot in self._slots:
+                if slot.process is None:
+                    if time.monotonic() >= slot.not_before:
+                        self._spawn(slot)
+                elif (code := slot.process.poll()) is not None:
+                    if code == USAGE:
+                        self.stop()
+                        self._end()
+                        return USAGE
+                    self._bury(slot, code)
+        self._end()
+        return 0
+
+    def stop(self) -> None:
+        """Asks run() to end everything."""
+        self._stopping.set()
+
+    def pids(self) -> list[int]:
+        """The processes that are alive now."""
+        return [slot.process.pid for slot in self._slots if slot.process and slot.process.poll() is None]
+
+    def _spawn(self, slot: _Slot) -> None:
+        env = dict(self.env) | {"TRUNKLINE_SUPERVISOR_PID": str(os.getpid())}
+        slot.process = subprocess.Popen(
+            [sys.executable, "-m", "trunkline.app"], env=env, stdin=subprocess.DEVNULL, stderr=self.stderr
+        )
+        slot.started = time.monotonic()
+        logger().info(Log.process_started, pid=slot.process.pid)
+
+    def _bury(self, slot: _Slot, code: int) -> None:
+        now = time.monotonic()
+        if now - slot.started >= STEADY_S:
+            slot.pause_s = FIRST_PAUSE_S
+        slot.not_before = now + slot.pause_s
+        logger().error(
+            Log.process_died, pid=slot.process.pid if slot.process else None, code=code, again_in_s=slot.pause_s
+        )
+        slot.pause_s = min(LONGEST_PAUSE_S, 2 * slot.pause_s)
+        slot.process = None
+
+    def _end(self) -> None:
+        alive = [slot.process for slot in self._slots if slot.process is not None]
+        for process in alive:
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
+        for process in alive:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logger().error(Log.process_killed, pid=process.pid)
+                process.kill()
+                process.wait()

@@ -1,0 +1,108 @@
+"""One batch between claim and settle: read back what is in doubt, send the rest, one settlement for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trunkline.attach import GateAccount, SplitBatch, Verdict, no_answer, read_answer, request_body
+from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
+from trunkline.checking import Checked, check
+from trunkline.observe import Log, logger
+from trunkline.permits import Permits
+from trunkline.profiles import Profile
+from trunkline.settling import settlement_of
+from trunkline.store import StoreUnavailable
+from trunkline.store.model import Batch, Gate, Settlement
+from trunkline.vault import Vault, VaultLocked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    deadline: float
+    permits: Permits
+    vault: Vault
+    scrub: Callable[[str], str]
+    gate_s: Callable[[float | None], float]
+
+
+class Trip:
+    """A batch on its way. `deadline` is on the monotonic clock; `gate_s`: how long a gate closes for a Retry-After."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        profile: Profile,
+        api: BlandApi,
+        *,
+        deadline: float,
+        permits: Permits,
+        vault: Vault,
+        scrub: Callable[[str], str],
+        gate_s: Callable[[float | None], float],
+    ) -> None:
+        self._batch = batch
+        self._profile = profile
+        self._api = api
+        self._tools = _Tools(deadline=deadline, permits=permits, vault=vault, scrub=scrub, gate_s=gate_s)
+
+    def make(self) -> Settlement:
+        """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
+        checked = self._check()
+        if checked.gate is not None:
+            return settlement_of(self._batch, self._profile, checked, None, self._gate(checked.gate))
+        if not checked.to_send:
+            return settlement_of(self._batch, self._profile, checked, None, None)
+        verdict = self._send([each.number for each in checked.to_send])
+        gate = self._gate(verdict) if isinstance(verdict, GateAccount) else None
+        return settlement_of(self._batch, self._profile, checked, verdict, gate)
+
+    def _check(self) -> Checked:
+        tools = self._tools
+        permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline)
+        checked = check(
+            self._batch, self._profile, self._api, deadline=tools.deadline, permit=permit, scrub=tools.scrub
+        )
+        if self._profile.registers and checked.found_after_doubt:
+            tools.vault.note_lost(self._profile.name)
+            logger(profile=self._profile.name).error(Log.register_password_lost)
+        return checked
+
+    def _send(self, numbers: list[str]) -> Verdict:
+        tools = self._tools
+        permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline, len(numbers))
+        body = request_body(self._profile, numbers)
+        try:
+            exchange = self._api.attach(body, deadline=tools.deadline, permit=permit)
+        except NotSent as error:
+            return no_answer("not_sent", error.code, error.message, numbers).verdict
+        except Unanswered as error:
+            return no_answer("unknown", error.code, error.message, numbers).verdict
+        return self._read(exchange, numbers)
+
+    def _read(self, exchange: Exchange, numbers: list[str]) -> Verdict:
+        answer = read_answer(
+            exchange.status, exchange.headers, exchange.body, numbers, scrub=self._tools.scrub, now=datetime.now(UTC)
+        )
+        if answer.register_password is not None:
+            log = logger(profile=self._profile.name)
+            try:
+                self._tools.vault.keep(self._profile.name, answer.register_password)
+                log.info(Log.register_password_kept)
+            except (VaultLocked, StoreUnavailable) as error:
+                log.error(Log.register_password_lost, error=str(error))
+        verdict = answer.verdict
+        if (
+            isinstance(verdict, GateAccount)
+            and verdict.kind == "forbidden"
+            and not verdict.explicit
+            and self._batch.half_open
+        ):
+            # The probe just found the key in order, so the refusal is about the numbers.
+            return SplitBatch("http_403", verdict.reason, None, verdict.reason, f"403 {verdict.reason}")
+        return verdict
+
+    def _gate(self, verdict: GateAccount) -> Gate:
+        closed_s = self._tools.gate_s(verdict.retry_after_s)
+        return Gate(ms=max(1, int(closed_s * 1000)), reason=verdict.reason)

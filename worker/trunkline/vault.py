@@ -1,0 +1,86 @@
+"""Register passwords: sealed with a key from the environment, kept each with its time, shown on request only.
+
+The API derives one for a profile that registers and says it once, in an attach answer (`register_password_for_pbx`,
+https://docs.bland.ai/api-v1/post/sip-attach). The store has the sealed form only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+from pydantic import SecretStr
+
+from trunkline.contract import TrunklineError
+from trunkline.store.client import PREFIX, Store
+from trunkline.store.connect import translated
+
+LOST: Final = "lost"  # the field that says when an answer with a password did not arrive
+
+
+class VaultLocked(TrunklineError):
+    """There is no key to seal or open with, or it is another one than the passwords were sealed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPassword:
+    """One password the API gave for a profile, and when (server time, ms)."""
+
+    password: SecretStr
+    at_ms: int
+
+
+class Vault:
+    """Seals with `TRUNKLINE_SECRET_KEY` (32 bytes, base64) and keeps what is sealed in the store."""
+
+    def __init__(self, store: Store, key: SecretStr | None) -> None:
+        self._store = store
+        self._key = base64.b64decode(key.get_secret_value()) if key else None
+
+    def keep(self, profile: str, password: SecretStr) -> None:
+        """Stores a password sealed, each distinct one once. Raises VaultLocked without a key."""
+        text = password.get_secret_value().encode()
+        field = hashlib.blake2b(text, key=self._need_key(), digest_size=16).hexdigest()
+        sealed = base64.b64encode(SecretBox(self._need_key()).encrypt(text)).decode()
+        with translated():
+            client = self._store.client
+            if not client.hexists(_name(profile), field):
+                client.hsetnx(_name(profile), field, json.dumps({"at": self._now_ms(), "sealed": sealed}))
+
+    def note_lost(self, profile: str) -> None:
+        """Notes that an answer which carried a password did not arrive."""
+        with translated():
+            self._store.client.hset(_name(profile), LOST, str(self._now_ms()))
+
+    def passwords(self, profile: str) -> tuple[tuple[KeptPassword, ...], int | None]:
+        """Every password kept for a profile, oldest first, and when one was last lost (ms) or None."""
+        with translated():
+            fields: dict[str, str] = self._store.client.hgetall(_name(profile))  # type: ignore[assignment]  # decoded
+        lost = fields.pop(LOST, None)
+        kept = [self._open(json.loads(value)) for value in fields.values()]
+        return tuple(sorted(kept, key=lambda each: each.at_ms)), None if lost is None else int(lost)
+
+    def _open(self, item: dict[str, str]) -> KeptPassword:
+        try:
+            text = SecretBox(self._need_key()).decrypt(base64.b64decode(item["sealed"]))
+        except CryptoError as error:
+            raise VaultLocked("TRUNKLINE_SECRET_KEY is not the key that this password was sealed with") from error
+        return KeptPassword(SecretStr(text.decode()), int(item["at"]))
+
+    def _need_key(self) -> bytes:
+        if self._key is None:
+            raise VaultLocked("set TRUNKLINE_SECRET_KEY (32 bytes in base64) to keep and show register passwords")
+        return self._key
+
+    def _now_ms(self) -> int:
+        seconds, micros = self._store.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _name(profile: str) -> str:
+    return f"{PREFIX}secret:{profile}"
