@@ -322,7 +322,9 @@ class StoreMachine(RuleBasedStateMachine):
             said = self.store.claim(LEASE_MS)
         match said:
             case Idle(wait_ms=None):
-                assert list(self._neglected()) == []
+                assert list(self._neglected()) == [], "nothing stops these"
+            case Idle(wait_ms=int(wait_ms)):
+                assert list(self._kept_waiting(wait_ms)) == [], "nothing stops these, and their wait for company is over"
             case Probe():
                 closed_until = self.model.gates[said.account].closed_until
                 assert closed_until is not None
@@ -341,6 +343,18 @@ class StoreMachine(RuleBasedStateMachine):
             running = sum(lease.batch.account == account for lease in self.model.leases.values())
             cap = 1 if gates.half_open else ACCOUNTS[account].max_concurrency
             if not (self.model.stops[profile].stopped or gates.operator or running >= cap):
+                yield profile, number
+
+    def _kept_waiting(self, wait_ms: int) -> Iterator[Name]:
+        """Of these, what is in nobody else's way, at an account without a rate, and yet must wait so long."""
+        model = self.model
+        under_way = {leased.number for lease in model.leases.values() for leased in lease.batch.numbers}
+        for profile, number in self._neglected():
+            rule_of = model.profiles[profile]
+            alone = sum(each == number for _, each in model.names(State.queued)) == 1 and number not in under_way
+            open_ = rule_of.account == "alpha" and model.gates["alpha"].closed_until is None
+            longest = rule_of.max_wait_ms + self.latest - self.now
+            if alone and open_ and model.entries[profile, number].not_before <= self.now and wait_ms > longest:
                 yield profile, number
 
     def _take(self, batch: Batch) -> Held:
@@ -453,7 +467,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.store.resume_profile(profile)
             self.model.stops[profile].operator = self.model.stops[profile].api = self.model.stops[profile].gone = False
         self.store.publish(self.model.policies(), whole=True)
-        self._tick(LEASE_MS)
+        self._tick(self.latest - self.now + LEASE_MS)  # every lease ends
         self._reap()
 
     def _wrong_directions(self) -> Iterator[str]:

@@ -135,10 +135,8 @@ class Enqueuer:
         """What the store refused, for people."""
         match code:
             case RefusalCode.queue_full:
-                message = (
-                    f"the queue is full ({self._store.max_waiting} numbers may wait, max_waiting under [store]); "
-                    "send it again later"
-                )
+                limit = self._store.max_waiting
+                message = f"the queue is full (max_waiting under [store] is {limit}); send it again later"
             case RefusalCode.unknown_profile:
                 message = f'nobody has published the profile "{profile}": start a worker whose configuration has it'
             case _:

@@ -21,6 +21,7 @@ from trunkline.attach import (
 )
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.observe import Log, logger
+from trunkline.permits import OutOfTime
 from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Leased
 
@@ -92,7 +93,7 @@ def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader) -> tuple[se
     listing = reader.listing() if len(asked) >= LISTING_FROM else None
     verdicts = {each.number: _judge(each, profile, listing, None) for each in asked}
     unclear = [each for each in asked if verdicts[each.number] == "unclear"]
-    if listing is None or len(unclear) <= MOST_DETAILS:
+    if len(unclear) <= MOST_DETAILS:
         for each in unclear:
             verdicts[each.number] = _judge(each, profile, listing, reader.detail(each.number))
     return {n for n, verdict in verdicts.items() if verdict == "attached"}, {
@@ -116,10 +117,11 @@ class _Reader:
     def __init__(self, api: BlandApi, deadline: float, permit: Callable[[], None], scrub: Callable[[str], str]) -> None:
         self._api, self._deadline, self._permit, self._scrub = api, deadline, permit, scrub
 
-    def listing(self) -> Listing:
+    def listing(self) -> Listing | None:
+        """Every number of the account, or None for an answer that does not hold all of them."""
         exchange = self._get(lambda: self._api.numbers(deadline=self._deadline, permit=self._permit))
         listing = read_listing(exchange.status, exchange.body)
-        if listing is None:
+        if listing is None and exchange.status >= 300:
             raise self._trouble(exchange, "GET /v1/sip/numbers")
         return listing
 
@@ -135,6 +137,8 @@ class _Reader:
             return call()
         except (NotSent, Unanswered) as error:
             raise _Unreadable(error.code, f"the read-back failed: {self._scrub(error.message)}") from error
+        except OutOfTime as error:
+            raise _Unreadable("out_of_time", "the account's rate left no time to read back") from error
 
     def _trouble(self, exchange: Exchange, what: str) -> _Unreadable:
         answer = read_answer(

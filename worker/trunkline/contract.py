@@ -57,6 +57,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WIRE_KEYS: Final = (
     "version", "event_id", "number", "numbers", "profile", "occurred_at", "source", "metadata", "force",
 )  # fmt: skip
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _SOURCE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -129,7 +130,7 @@ def to_wire(event: NumberEvent) -> dict[str, object]:
 
 def metadata_json(metadata: Mapping[str, str]) -> str:
     """Metadata as it is stored: compact JSON, or nothing where there is none."""
-    return json.dumps(dict(metadata), ensure_ascii=False, separators=(",", ":")) if metadata else ""
+    return _compact(dict(metadata)) if metadata else ""
 
 
 def _faults(event: NumberEvent) -> Iterator[Mistake]:
@@ -147,10 +148,14 @@ def _faults(event: NumberEvent) -> Iterator[Mistake]:
 
 
 def _bounded(place: str, text: str, limit: int) -> Iterator[Mistake]:
+    yield from (Mistake(place, message) for message in _bound_faults(text, limit))
+
+
+def _bound_faults(text: str, limit: int) -> Iterator[str]:
     if not 1 <= len(text) <= limit:
-        yield Mistake(place, f"must be 1 to {limit} characters, not {len(text)}")
+        yield f"must be 1 to {limit} characters, not {len(text)}"
     if _UNSTORABLE.search(text):
-        yield Mistake(place, "must not contain control characters or half a surrogate pair")
+        yield "must not contain control characters or half a surrogate pair"
 
 
 def _time_faults(moment: datetime) -> Iterator[Mistake]:
@@ -168,15 +173,19 @@ def _metadata_faults(metadata: Mapping[str, str]) -> Iterator[Mistake]:
         yield Mistake("metadata", f"has {len(metadata)} keys; {MAX_METADATA_KEYS} are the most")
         return
     for key, value in metadata.items():
-        place = f"metadata.{printable(key, MAX_METADATA_KEY)}"
-        yield from _bounded(place, key, MAX_METADATA_KEY)
-        if len(value) > MAX_METADATA_VALUE:
-            yield Mistake(place, f"has {len(value)} characters; {MAX_METADATA_VALUE} are the most")
-        if _LONE_SURROGATE.search(value):
-            yield Mistake(place, "contains half a surrogate pair, which is not text")
+        for message in _item_faults(key, value):
+            yield Mistake(f"metadata.{printable(key, MAX_METADATA_KEY)}", message)
     size = len(metadata_json(metadata).encode("utf-8", "replace"))
     if size > MAX_METADATA_BYTES:
         yield Mistake("metadata", f"is {size} bytes of JSON; {MAX_METADATA_BYTES} are the most")
+
+
+def _item_faults(key: str, value: str) -> Iterator[str]:
+    yield from _bound_faults(key, MAX_METADATA_KEY)
+    if len(value) > MAX_METADATA_VALUE:
+        yield f"has {len(value)} characters; {MAX_METADATA_VALUE} are the most"
+    if _LONE_SURROGATE.search(value):
+        yield "contains half a surrogate pair, which is not text"
 
 
 def _unknown_keys(given: Mapping[object, object]) -> Iterator[Mistake]:

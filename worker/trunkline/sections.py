@@ -90,7 +90,7 @@ class Account(Table):
     key: SecretField | None = None
     auth_scheme: str = Field(default="Bearer", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$", max_length=32)
     timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0, le=3600)
-    requests_per_second: float = Field(default=5.0, gt=0, le=10_000)
+    requests_per_second: float = Field(default=5.0, ge=0.1, le=10_000)
     max_concurrency: int = Field(default=2, ge=1, le=1000)
     pause_initial_s: float = Field(default=30.0, gt=0, le=86400)
     pause_max_s: float = Field(default=900.0, gt=0, le=86400)

@@ -95,12 +95,12 @@ class Trip:
         verdict = answer.verdict
         if (
             isinstance(verdict, GateAccount)
-            and verdict.kind == "forbidden"
+            and exchange.status == 403
             and not verdict.explicit
             and self._batch.half_open
         ):
             # The probe just found the key in order, so the refusal is about the numbers.
-            return SplitBatch("http_403", verdict.reason, None, verdict.reason, f"403 {verdict.reason}")
+            return SplitBatch(f"http_{exchange.status}", verdict.reason, None, verdict.reason, "forbidden")
         return verdict
 
     def _gate(self, verdict: GateAccount) -> Gate:

@@ -10,7 +10,7 @@ local dropped, marked = 0, 0
 for i = 3, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'n', 'w', 'x', 'k', 'c')
+  local e = call('HMGET', key, 's', 'n', 'w', 'x', 'k', 'v')
   if e[1] == from then
     if from == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
     call('HDEL', key, 'f', 'g')
@@ -18,7 +18,7 @@ for i = 3, #ARGV, 2 do
     move(p, from, 'x')
     tell(p, n, 'x')
     close_entry(p, n)
-    if from == 'q' and e[4] and (e[5] or e[6]) then reassert(policy(p).a, n, p) end -- an earlier try may have gone through
+    if from == 'q' and e[4] and (e[5] or e[6] == 'd') then reassert(policy(p).a, n, p) end -- an earlier try may have gone through
     dropped = dropped + 1
   elseif from == 'q' and e[1] == 'f' and not e[3] then
     call('HDEL', key, 'g')

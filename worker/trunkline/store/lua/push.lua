@@ -35,7 +35,7 @@ end
 -- The newer event took every direction of this profile's entry.
 local function supersede(p, n)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'n', 'x', 'k', 'c')
+  local e = call('HMGET', key, 's', 'n', 'x', 'k', 'v')
   local s = e[1]
   if s == 'f' then call('HSET', key, 'w', 's'); return end
   if not s or s == 's' or s == 'x' then return end
@@ -51,7 +51,7 @@ local function supersede(p, n)
   move(p, s, 's')
   tell(p, n, 's')
   close_entry(p, n)
-  if s == 'q' and e[3] and (e[4] or e[5]) then reassert(policy(p).a, n, p) end -- an earlier try may have gone through
+  if s == 'q' and e[3] and (e[4] or e[5] == 'd') then reassert(policy(p).a, n, p) end -- an earlier try may have gone through
 end
 
 -- Who owns which direction once this event counts. Returns whether the profile owns any, and the others it shares the number with.

@@ -100,8 +100,8 @@ end
 
 for _, n in ipairs(numbers) do
   local key = entry_key(p, n)
-  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'c')
-  local e = { wish = v[1], again = v[2], contended = v[3], tried = sent or v[4] or v[5] }
+  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v')
+  local e = { wish = v[1], again = v[2], contended = v[3], tried = sent or v[4] or v[5] == 'd' }
   local o = outcome[n]
   if not o then o = { n, sent and 'verify' or 'back', sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
   local what = o[2]
