@@ -141,13 +141,11 @@ def main(env: Mapping[str, str] | None = None) -> App:
 
 
 def run(env: Mapping[str, str]) -> None:
-    """One supervised worker process: until SIGTERM, then at most the grace time; a second SIGTERM ends it at once."""
+    """One supervised worker process: until SIGTERM, then at most the grace time."""
     stop = threading.Event()
 
     def on_term(_signum: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
+        stop.set()  # once more changes nothing: a service manager and our supervisor may both say it
 
     signal.signal(signal.SIGTERM, on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides

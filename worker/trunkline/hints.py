@@ -16,7 +16,7 @@ from trunkline.actors import ATTACH_QUEUE
 IDLE_POLL_S: Final = 2.0  # how long a hint of another process may lie; this process's own wake it at once
 QUICK_POLL_MS: Final = 5
 MAINTENANCE_CHANCE: Final = 10_000  # of a million: messages of killed processes come back in about a minute
-NAMESPACE: Final = "{dramatiq}"  # one slot in a cluster
+NAMESPACE: Final = "dramatiq"  # the default: programs that speak dramatiq find their queue
 
 
 class HintBroker(RedisBroker):

@@ -42,6 +42,7 @@ class Supervisor:
     stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
     _slots: list[_Slot] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _hurry: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Starts every process; returns at once."""
@@ -66,7 +67,9 @@ class Supervisor:
         return 0
 
     def stop(self) -> None:
-        """Asks run() to end everything."""
+        """Asks run() to end everything within the grace time; asked again, at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
         self._stopping.set()
 
     def pids(self) -> list[int]:
@@ -97,10 +100,11 @@ class Supervisor:
         for process in alive:
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
+        while any(process.poll() is None for process in alive) and time.monotonic() < deadline:
+            if self._hurry.wait(WATCH_S):
+                break
         for process in alive:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if process.poll() is None:
                 logger().error(Log.process_killed, pid=process.pid)
                 process.kill()
                 process.wait()

@@ -40,7 +40,8 @@ class Vault:
 
     def __init__(self, store: Store, key: SecretStr | None) -> None:
         self._store = store
-        self._key = base64.b64decode(key.get_secret_value()) if key else None
+        # Both alphabets, as the settings take them: - and _ in place of + and / must not be skipped over.
+        self._key = base64.urlsafe_b64decode(key.get_secret_value()) if key else None
 
     def keep(self, profile: str, password: SecretStr) -> None:
         """Stores a password sealed, each distinct one once. Raises VaultLocked without a key."""

@@ -31,7 +31,11 @@ def worker(processes: ProcessesOption = None, threads: ThreadsOption = None, con
     Example: trunkline worker --processes 2 --threads 8
     """
     settings = settings_of(config)
-    _run_workers(settings, child_environment(config, threads), processes or settings.worker.processes)
+    opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
+    try:
+        _run_workers(settings, child_environment(config, threads), processes or settings.worker.processes)
+    finally:
+        opened.close()
 
 
 @command
