@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import dramatiq
 from dramatiq import Worker
+from dramatiq.broker import MessageProxy
 
 from trunkline import actors, observe
-from trunkline.actors import ATTACH_QUEUE, Actors
+from trunkline.actors import ATTACH_QUEUE, EVENTS_QUEUE, Actors
 from trunkline.attach import make_scrubber
 from trunkline.bland import BlandApi
 from trunkline.contract import TrunklineError
@@ -72,6 +73,18 @@ class WorkerLife(dramatiq.Middleware):
         )
         self._dispatcher.start()
         logger().info(Log.worker_started, threads=worker.worker_threads, profiles=len(app.settings.profiles))
+
+    def after_process_message(
+        self,
+        _broker: dramatiq.Broker,
+        message: MessageProxy,
+        *,
+        result: object = None,  # noqa: ARG002 - dramatiq's
+        exception: BaseException | None = None,
+    ) -> None:
+        """An event that can't be taken goes to dramatiq's dead letters; a hint that failed is only forgotten."""
+        if exception is not None and message.queue_name == EVENTS_QUEUE:
+            message.fail()
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         """No new claims, no hints, no idle waits."""

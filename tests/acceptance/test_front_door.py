@@ -1,0 +1,132 @@
+"""Programs that speak dramatiq, and dramatiq's own command, work with the same actors and the same store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dramatiq
+import pytest
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from trunkline.actors import EVENT_ACTOR, EVENTS_QUEUE
+from trunkline.contract import State
+from trunkline.sandbox import Sandbox, SandboxRules
+from trunkline.store import Store, reading
+
+from acceptance.worker_harness import environment, until, working
+from servers import HOST, Server, program, running
+
+CONFIGURATION = """
+[batch]
+max_wait_s = 0.1
+[accounts.default]
+requests_per_second = 100
+[profiles.support]
+[[profiles.support.directions]]
+type = "inbound"
+"""
+
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always"}
+
+
+def folder(parent: Path, name: str) -> Path:
+    (parent / name).mkdir()
+    return parent / name
+
+
+def url(server: Server, db: int) -> str:
+    return f"redis://{HOST}:{server.port}/{db}"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running("valkey", folder(tmp_path, "valkey"), **DURABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def env(server: Server, tmp_path: Path) -> Iterator[dict[str, str]]:
+    config = tmp_path / "trunkline.toml"
+    config.write_text(CONFIGURATION, "utf-8")
+    with Sandbox(SandboxRules(fail_rate=0, latency_s=0.01)) as sandbox:
+        yield environment(
+            TRUNKLINE_CONFIG=config,
+            TRUNKLINE_REDIS_URL=url(server, 0),
+            TRUNKLINE_API_BASE_URL=sandbox.base_url,
+            BLAND_API_KEY="sandbox-key",
+        )
+
+
+def send(server: Server, event: dict[str, object]) -> None:
+    """What another program does: dramatiq's own broker, the queue's and the actor's names, and nothing of ours."""
+    with redis.Redis.from_url(url(server, 1)) as client:
+        broker = RedisBroker(client=client, middleware=[])
+        broker.enqueue(
+            dramatiq.Message(queue_name=EVENTS_QUEUE, actor_name=EVENT_ACTOR, args=(event,), kwargs={}, options={})
+        )
+
+
+def answers(server: Server) -> bool:
+    try:
+        with server.client() as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def states(store: Store, number: str) -> list[State]:
+    return [entry.state for entry in reading.entries_of(store, number)]
+
+
+def test_a_message_from_another_program_is_attached_under_dramatiqs_own_command(
+    server: Server, env: dict[str, str], tmp_path: Path
+) -> None:
+    command = (sys.executable, "-m", "dramatiq", "trunkline.app:main", "--processes", "1", "--threads", "4")
+    send(server, {"event_id": "evt-1", "number": "+14155550100", "profile": "support"})
+    with working(tmp_path / "worker.log", env, *command), server.client() as client:
+        store = Store(client)
+        until(lambda: states(store, "+14155550100") == [State.attached], "the number is attached")
+        assert reading.entries_of(store, "+14155550100")[0].source == "dramatiq"
+        assert store.audit() == []
+
+
+def test_a_message_that_cant_be_taken_is_kept_among_dramatiqs_dead_letters(
+    server: Server, env: dict[str, str], tmp_path: Path
+) -> None:
+    with working(tmp_path / "worker.log", env), redis.Redis.from_url(url(server, 1)) as broker:
+        send(server, {"event_id": "evt-1", "number": "+1", "profile": "support"})
+        send(server, {"event_id": "evt-2", "numbre": "+14155550100"})
+        until(lambda: broker.zcard(f"dramatiq:{EVENTS_QUEUE}.XQ") == 2, "both messages are dead letters")
+
+
+def test_a_message_waits_for_a_store_that_is_away(server: Server, env: dict[str, str], tmp_path: Path) -> None:
+    """The queue is on a server of its own here, so that a message arrives while the store is gone."""
+    with running("valkey", folder(tmp_path, "queue")) as queue:
+        config = tmp_path / "with-broker.toml"
+        config.write_text(f'[store]\nbroker_url = "{url(queue, 1)}"\n{CONFIGURATION}', "utf-8")
+        with working(tmp_path / "worker.log", env | {"TRUNKLINE_CONFIG": str(config)}) as worker:
+            server.process.kill()
+            server.process.wait()
+            send(queue, {"event_id": "evt-1", "number": "+14155550100", "profile": "support"})
+            until(lambda: any("event_id" in line for line in worker.logged("store_unavailable")), "the message waits")
+            with back_again(server, tmp_path / "valkey"), server.client() as client:
+                until(lambda: states(Store(client), "+14155550100") == [State.attached], "the number is attached")
+
+
+@contextmanager
+def back_again(server: Server, data: Path) -> Iterator[None]:
+    """The same server again: its port, its data."""
+    settings = {**DURABLE, "bind": HOST, "port": str(server.port), "dir": str(data)}
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    process = subprocess.Popen([str(program("valkey")), *options], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(server), "the server is back")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
