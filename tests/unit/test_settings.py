@@ -295,6 +295,14 @@ def test_a_key_in_clear_over_the_network_is_a_warning(write: Write) -> None:
 # Secrets.
 
 
+def test_an_account_that_can_take_every_thread_is_a_warning_where_there_are_others(write: Write) -> None:
+    crowding = "[accounts.default]\nmax_concurrency = 8\n"
+    assert load(write(crowding + INBOUND), ENV).warnings == ()
+    other = '[accounts.other]\nkey = { env = "BLAND_API_KEY" }\n'
+    settings = load(write(crowding + other + INBOUND), ENV)
+    assert [warning.place for warning in settings.warnings] == ["accounts.default.max_concurrency"]
+
+
 def test_a_profile_that_registers_needs_a_key_to_seal_with(write: Write) -> None:
     path = write(REGISTER)
 

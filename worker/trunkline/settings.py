@@ -1,7 +1,7 @@
 """Settings: the environment and the file `trunkline.toml`, read once into one frozen object."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -109,7 +109,20 @@ def _assembled(reading: Reading, file: Path | None) -> Settings:
         secret_key=reading.secret_key(profiles),
         path=file,
     )
-    return replace(parts, warnings=tuple(dict.fromkeys([*reading.secrets.missing, *reading.warnings])))
+    warnings = dict.fromkeys([*reading.secrets.missing, *reading.warnings, *_crowding(parts)])
+    return replace(parts, warnings=tuple(warnings))
+
+
+def _crowding(settings: Settings) -> Iterator[Mistake]:
+    """Accounts whose calls can take every thread, so that slow ones would hold up the other accounts' numbers."""
+    threads = settings.worker.processes * settings.worker.threads
+    for name, account in settings.accounts.items():
+        if len(settings.accounts) > 1 and account.max_concurrency >= threads:
+            yield Mistake(
+                f"accounts.{name}.max_concurrency",
+                f"is {account.max_concurrency}, and there are {threads} threads (worker.processes x worker.threads): "
+                "slow calls of this account could hold up the others; raise worker.threads or lower it",
+            )
 
 
 def _file(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:

@@ -40,7 +40,7 @@ class Problem:
         return ": ".join(dict.fromkeys((*self.codes, *self.texts)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # it holds passwords, and an answer may repeat any secret
 class Envelope:
     """One answer. `configured` and `failed` are None where there are no such lists; `errors` are the whole call's."""
 

@@ -23,13 +23,19 @@ dead = typer.Typer(
 profile = typer.Typer(help="What belongs to one profile.", no_args_is_help=True)
 
 
-@app.callback()
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _tell_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"trunkline {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """What comes before a command."""
 
 
 app.command("demo")(demo.demo)

@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli.session import USAGE, ConfigOption, command, err, settings_of
+from trunkline import observe
+from trunkline.attach import make_scrubber
+from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of
 from trunkline.opening import open_store
 from trunkline.policies import policies_of
-from trunkline.sandbox import STAND_IN, Sandbox, SandboxRules, serve
+from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.settings import Settings
 from trunkline.standin import KEY, load_for_stand_in
 from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
@@ -57,6 +59,7 @@ def up(
             stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
             env[STAND_IN_VARIABLE] = stand_in.base_url
             settings = load_for_stand_in(config, os.environ, stand_in.base_url)
+            observe.configure(scrub=make_scrubber(settings.secret_values()))
             err().print(f"[yellow]{STAND_IN}[/] at {stand_in.base_url}: nothing real is attached")
             err().print(
                 f"in another terminal: export {STAND_IN_VARIABLE}={stand_in.base_url}, then trunkline status --watch"
@@ -92,7 +95,10 @@ def sandbox(
     for text in rule or []:
         name, _, value = text.partition("=")
         given[name] = value
-    rules = SandboxRules.from_mapping(given)
+    try:
+        rules = SandboxRules.from_mapping(given)
+    except RulesError as error:
+        fail(str(error), USAGE)
     serve(rules, port=port, on_start=lambda url: err().print(f"[yellow]{STAND_IN}[/] at {url} (any key; Ctrl-C stops)"))
 
 

@@ -1,0 +1,496 @@
+"""Each command as its user meets it: what it prints, its exit code, its JSON, what it says when it is used wrongly."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from acceptance.scenes import Scene, Scenes, Stage, playing
+from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, until
+from servers import running
+from trunkline.cli.main import app
+from trunkline.contract import State
+
+scene = Scenes()
+STATUS = {"profiles", "accounts", "totals", "events", "calls", "balanced"}
+TOTALS = {
+    "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
+}  # fmt: skip
+NUMBER = {
+    "number", "profile", "state", "attempts", "queued_at", "updated_at", "next_attempt_at", "error", "event_ids",
+    "source", "metadata",
+}  # fmt: skip
+DEAD = {"number", "profile", "code", "api_code", "message", "attempts", "dead_at", "event_ids", "answer"}
+ENQUEUED = {"accepted", "coalesced", "duplicate", "rejected"}
+PAUSED = {"reason", "since", "until", "by"}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with playing(scene, tmp_path_factory.mktemp("commands")) as stage:
+        yield stage
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The words of every command there is."""
+
+    def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, each in group.commands.items():
+            if hasattr(each, "commands"):
+                yield from below(each, (*words, name))
+            else:
+                yield (*words, name)
+
+    return list(below(typer.main.get_command(app), ()))
+
+
+# Help and usage
+
+
+PROMISED = (
+    "demo", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
+    "dead drop", "cancel", "pause", "resume", "profile secret", "check",
+)  # fmt: skip
+ANSWERS = (
+    "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
+)  # fmt: skip
+WITHOUT_CONFIGURATION = ("demo", "sandbox")
+
+
+def test_every_promised_command_is_there() -> None:
+    assert {" ".join(words) for words in commands()} >= set(PROMISED)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(stage: Stage, words: tuple[str, ...]) -> None:
+    helped = stage.trunkline(*words, "--help")
+    assert (helped.code, helped.err) == (0, "")
+    assert f"Example: trunkline {' '.join(words)}" in helped.out
+    assert ("--config" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
+    assert ("--json" in helped.out) == (" ".join(words) in ANSWERS)
+
+
+def test_the_version_is_told(stage: Stage) -> None:
+    told = stage.trunkline("--version")
+    assert (told.code, told.out.split()[0]) == (0, "trunkline")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "enlist", "status --jsn", "enqueue +14155550100", "enqueue --profile p", "import", "number", "dead replay",
+        "dead drop", "cancel", "pause", "resume", "pause a --profile p", "profile secret",
+        "worker --processes 0", "sandbox --fail-rate 2", "demo --numbers 0", "sandbox --rule nonsense=1",
+    ],
+)  # fmt: skip
+def test_wrong_use_is_exit_code_2_with_a_sentence_and_an_empty_stdout(stage: Stage, words: str) -> None:
+    ran = stage.trunkline(*words.split())
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert ran.err.strip()
+
+
+# enqueue
+
+
+ENQUEUE = scene(count=6, enqueued="")
+
+
+def enqueue(stage: Stage, scene: Scene, letters: str, *options: str) -> Ran:
+    return stage.trunkline("enqueue", "--profile", scene.name, *options, *scene.named(letters))
+
+
+def test_enqueue_takes_numbers_and_answers_with_the_promised_document(stage: Stage) -> None:
+    ran = enqueue(stage, ENQUEUE, "ab", "--json", "--event-id", "order-1")
+    assert (ran.code, ran.json) == (0, {"accepted": 2, "coalesced": 0, "duplicate": 0, "rejected": []})
+    again = enqueue(stage, ENQUEUE, "ab", "--json", "--event-id", "order-1")
+    assert (again.code, again.json) == (0, {"accepted": 0, "coalesced": 0, "duplicate": 1, "rejected": []})
+    elsewhere = enqueue(stage, ENQUEUE, "a", "--json", "--event-id", "order-1", "--source", "crm")
+    assert elsewhere.json == {"accepted": 1, "coalesced": 1, "duplicate": 0, "rejected": []}
+
+
+def test_enqueue_tells_people_what_was_taken(stage: Stage) -> None:
+    assert enqueue(stage, ENQUEUE, "cd").out == "2 accepted\n"
+    assert "seen before" in enqueue(stage, ENQUEUE, "a", "--event-id", "order-1").out
+
+
+def test_a_refused_number_is_exit_code_1_and_the_rest_goes_in(stage: Stage) -> None:
+    ran = stage.trunkline("enqueue", "--json", "--profile", ENQUEUE.name, "12", *ENQUEUE.named("e"))
+    assert (ran.code, ran.json["accepted"]) == (1, 1)
+    assert [set(each) for each in ran.json["rejected"]] == [{"number", "code", "message"}]
+    assert (ran.json["rejected"][0]["number"], ran.json["rejected"][0]["code"]) == ("12", "invalid_number")
+    assert "12: " in stage.trunkline("enqueue", "--profile", ENQUEUE.name, "12").err
+
+
+def test_a_profile_that_is_not_there_is_refused_with_the_ones_that_are(stage: Stage) -> None:
+    ran = stage.trunkline("enqueue", "--json", "--profile", "scene-O", *ENQUEUE.named("a"))
+    assert (ran.code, ran.json["rejected"][0]["code"]) == (1, "unknown_profile")
+    assert "did you mean" in ran.json["rejected"][0]["message"]
+
+
+@pytest.mark.parametrize("option", [("--source", "two words"), ("--event-id", "x" * 201)])
+def test_an_event_that_is_none_is_refused_with_its_place(stage: Stage, option: tuple[str, str]) -> None:
+    ran = enqueue(stage, ENQUEUE, "a", *option)
+    assert ran.code == 1
+    assert option[0].strip("-").replace("-", "_") in ran.err
+
+
+# import
+
+
+IMPORT_CSV = scene(count=4, enqueued="")
+IMPORT_JSON = scene(count=4, enqueued="")
+IMPORT_STDIN = scene(count=2, enqueued="")
+
+
+def test_import_of_csv_reports_bad_rows_by_line_and_takes_the_rest(stage: Stage, tmp_path: Path) -> None:
+    a, b, c, _ = IMPORT_CSV.numbers
+    file = tmp_path / "numbers.csv"
+    file.write_text(f"customer,number\nAnn,{a}\nBob,not a number\nCid,{b}\nDee,\nEve,{c}\n", "utf-8")
+    ran = stage.trunkline("import", str(file), "--profile", IMPORT_CSV.name)
+    assert (ran.code, ran.out) == (1, "3 accepted, 2 refused\n")
+    assert [line[:7] for line in ran.err.splitlines()] == ["line 3:", "line 5:"]
+    entry = stage.entry(IMPORT_CSV)
+    assert (json.loads(entry.metadata), entry.source) == ({"customer": "Ann"}, "import")
+
+
+def test_import_twice_enqueues_nothing_twice_unless_it_is_forced(stage: Stage, tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+    file.write_text("phone\n" + "\n".join(IMPORT_CSV.numbers) + "\n", "utf-8")
+    words = ("import", str(file), "--profile", IMPORT_CSV.name, "--number-column", "phone", "--json")
+    first, second, forced = stage.trunkline(*words), stage.trunkline(*words), stage.trunkline(*words, "--force")
+    assert [ran.code for ran in (first, second, forced)] == [0, 0, 0]
+    assert [(ran.json["accepted"], ran.json["duplicate"]) for ran in (first, second, forced)] == [(4, 0), (0, 4), (4, 0)]
+    assert set(first.json) == ENQUEUED
+
+
+def test_import_of_json_lines_takes_native_events(stage: Stage, tmp_path: Path) -> None:
+    a, b, *_ = IMPORT_JSON.numbers
+    file = tmp_path / "numbers.jsonl"
+    rows = [{"number": a, "profile": IMPORT_JSON.name, "event_id": "j1", "plan": "gold"}, {"number": b}, {"number": "1"}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{\n", "utf-8")
+    ran = stage.trunkline("import", str(file), "--profile", IMPORT_JSON.name, "--json")
+    assert (ran.code, ran.json["accepted"]) == (1, 2)
+    assert [(each["line"], each["code"]) for each in ran.json["rejected"]] == [
+        (3, "invalid_number"),
+        (4, "invalid_event"),
+    ]
+    assert json.loads(stage.entry(IMPORT_JSON).metadata) == {"plan": "gold"}
+
+
+def test_import_reads_stdin(stage: Stage) -> None:
+    rows = "number\n" + "\n".join(IMPORT_STDIN.numbers) + "\n"
+    ran = stage.trunkline("import", "-", "--profile", IMPORT_STDIN.name, stdin=rows)
+    assert (ran.code, ran.out) == (0, "2 accepted\n")
+
+
+def test_a_file_that_is_not_there_or_none_at_all_is_a_sentence(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "numbers.xlsx").write_bytes(b"PK\x03\x04....")
+    (tmp_path / "nothing.csv").write_text("name\nAnn\n", "utf-8")
+    for name in ("missing.csv", "numbers.xlsx", "nothing.csv"):
+        ran = stage.trunkline("import", str(tmp_path / name), "--profile", IMPORT_CSV.name)
+        assert (ran.code, ran.out) == (1, "")
+        assert name in ran.err
+
+
+# status, number
+
+
+SEEN = scene({"status": 503}, count=2, enqueued="")
+
+
+def test_status_answers_with_the_promised_document(stage: Stage) -> None:
+    status = stage.trunkline("status", "--json")
+    assert status.code == 0
+    assert set(status.json) == STATUS
+    assert {frozenset(each) for each in status.json["profiles"]} == {
+        frozenset({"profile", "account", "queued", "attaching", "attached", "dead", "paused"})
+    }
+    assert {frozenset(each) for each in status.json["accounts"]} == {frozenset({"account", "paused", "retry_at"})}
+    assert set(status.json["totals"]) == TOTALS
+    assert set(status.json["events"]) == {"accepted", "duplicate", "rejected"}
+    assert set(status.json["calls"]) == {"attach", "numbers"}
+    assert status.json["balanced"] is True
+    assert "the books balance" in stage.trunkline("status").out
+
+
+def test_status_watch_shows_until_ctrl_c(stage: Stage) -> None:
+    def books_read() -> int:
+        told: Any = stage.store.client.info("commandstats")
+        return int(told.get("cmdstat_exec", {}).get("calls", 0))
+
+    before = books_read()
+    command = [TRUNKLINE, "status", "--watch"]
+    with subprocess.Popen(
+        command, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        until(lambda: books_read() >= before + 2, "a second look at the books")
+        watching.send_signal(signal.SIGINT)
+        out, err = watching.communicate(timeout=PATIENCE_S)
+    assert watching.returncode == 130
+    assert "Traceback" not in err
+    assert "the books balance" in out
+
+
+def test_number_tells_everything_known_of_a_number_however_it_is_written(stage: Stage) -> None:
+    enqueue(stage, SEEN, "ab", "--event-id", "seen-1")
+    stage.ends(SEEN, attached="ab")
+    number = SEEN.numbers[0]
+    for written in (number, number[2:], f"({number[2:5]}) {number[5:8]}-{number[8:]}", number.replace("+", "00")):
+        told = stage.trunkline("number", written, "--json")
+        assert told.code == 0, told
+        assert [set(each) for each in told.json] == [NUMBER]
+    entry = told.json[0]
+    assert (entry["number"], entry["profile"], entry["state"]) == (number, SEEN.name, "attached")
+    assert (entry["event_ids"], entry["source"], entry["metadata"]) == (["seen-1"], "cli", {})
+    assert entry["queued_at"].endswith("Z")
+    assert entry["updated_at"] >= entry["queued_at"]
+    shown = stage.trunkline("number", number)
+    assert (shown.code, "attached" in shown.out) == (0, True)
+
+
+def test_a_number_nobody_knows_is_an_empty_list_and_exit_code_1(stage: Stage) -> None:
+    unknown = stage.trunkline("number", "+14155559999", "--json")
+    assert (unknown.code, unknown.json) == (1, [])
+    assert "nothing is known" in stage.trunkline("number", "+14155559999").err
+    nonsense = stage.trunkline("number", "no number at all", "--json")
+    assert (nonsense.code, nonsense.out) == (1, "")
+
+
+# dead letters
+
+
+def _refusing_four(n: Sequence[str]) -> list[dict[str, Any]]:
+    said = ["NUMBER_NOT_OWNED", "BLACKLISTED", "NUMBER_NOT_OWNED", "MOON_IN_THE_WRONG_HOUSE"]
+    failed = [{"phone_number": number, "code": code} for number, code in zip(n, said, strict=False)]
+    owned = {"failed": {n[0]: "not owned"}}
+    return [{"commit": True, "body": {"data": {"configured": [n[4]], "failed": failed}}}, owned]
+
+
+DEAD_LETTERS = scene(script=_refusing_four, count=5, retry={"max_attempts": 1})
+
+
+def test_dead_letters_are_listed_replayed_and_dropped(stage: Stage) -> None:
+    stage.ends(DEAD_LETTERS, attached="e", dead="abcd")
+    letters = listed(stage, "--profile", DEAD_LETTERS.name)
+    assert letters == "abcd"
+    assert listed(stage, "--profile", DEAD_LETTERS.name, "--code", "rejected_by_api") == "abc"
+    assert listed(stage, "--profile", DEAD_LETTERS.name, "--code", "NUMBER_NOT_OWNED") == "ac"
+    assert listed(stage, "--code", "attempts_exhausted") == "d"
+    shown = stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name)
+    assert (shown.code, "BLACKLISTED" in shown.out) == (0, True)
+
+    replayed = stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[0], "--json")
+    assert (replayed.code, replayed.json) == (0, {"replayed": 1})
+    stage.ends(DEAD_LETTERS, attached="e", dead="abcd")
+    by_code = stage.trunkline("dead", "replay", "--code", "rejected_by_api", "--profile", DEAD_LETTERS.name)
+    assert (by_code.code, by_code.out) == (0, "3 replayed\n")
+    stage.ends(DEAD_LETTERS, attached="abce", dead="d")
+    dropped = stage.trunkline("dead", "drop", "--profile", DEAD_LETTERS.name, "--json")
+    assert (dropped.code, dropped.json) == (0, {"dropped": 1})
+    assert stage.entry(DEAD_LETTERS, "d").state is State.dropped
+    assert stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[3]).code == 1
+    assert "no dead letters" in stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name).out
+
+
+def listed(stage: Stage, *options: str) -> str:
+    """The letters of the dead letters that `dead list` shows, every one with the promised keys."""
+    ran = stage.trunkline("dead", "list", "--json", *options)
+    assert ran.code == 0
+    assert all(set(each) == DEAD for each in ran.json)
+    return DEAD_LETTERS.word([each["number"] for each in ran.json])
+
+
+# pause, resume, cancel
+
+
+PAUSED_ACCOUNT = scene(count=1, enqueued="")
+PAUSED_PROFILE = scene(count=1, enqueued="")
+CANCEL = scene(count=6, enqueued="")
+
+
+def test_a_paused_account_waits_visibly_until_it_is_resumed(stage: Stage) -> None:
+    name = PAUSED_ACCOUNT.name
+    assert stage.trunkline("pause", name, "--reason", "the PBX moves").out == f"account {name} paused\n"
+    enqueue(stage, PAUSED_ACCOUNT, "a")
+    account = next(e for e in stage.trunkline("status", "--json").json["accounts"] if e["account"] == name)
+    assert set(account["paused"]) == PAUSED
+    assert (account["paused"]["reason"], account["paused"]["by"]) == ("the PBX moves", "operator")
+    assert account["paused"]["until"] is None
+    assert "the PBX moves" in stage.trunkline("status").out
+    assert stage.entry(PAUSED_ACCOUNT).state is State.queued
+    assert stage.trunkline("resume", name).code == 0
+    stage.ends(PAUSED_ACCOUNT, attached="a")
+
+
+def test_a_paused_profile_waits_visibly_until_it_is_resumed(stage: Stage) -> None:
+    name = PAUSED_PROFILE.name
+    assert stage.trunkline("pause", "--profile", name).code == 0
+    enqueue(stage, PAUSED_PROFILE, "a")
+    profile = next(e for e in stage.trunkline("status", "--json").json["profiles"] if e["profile"] == name)
+    assert profile["paused"]["by"] == "operator"
+    assert stage.trunkline("resume", "--profile", name).code == 0
+    stage.ends(PAUSED_PROFILE, attached="a")
+
+
+@pytest.mark.parametrize("words", ["pause nobody", "resume nobody", "pause --profile nobody", "resume --profile nobody"])
+def test_what_is_not_there_cannot_be_paused(stage: Stage, words: str) -> None:
+    ran = stage.trunkline(*words.split())
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no" in ran.err
+
+
+def test_cancel_asks_first_and_takes_out_what_waits(stage: Stage) -> None:
+    stage.trunkline("pause", CANCEL.name)
+    enqueue(stage, CANCEL, "abc", "--source", "wrong")
+    enqueue(stage, CANCEL, "def", "--source", "right")
+    words = ("cancel", "--profile", CANCEL.name, "--source", "wrong")
+    for answer in ("n\n", ""):
+        refused = stage.trunkline(*words, stdin=answer)
+        assert (refused.code, "3 waiting numbers" in refused.err) == (1, True)
+    assert stage.trunkline(*words, stdin="y\n").out.endswith("3 cancelled\n")
+    alone = stage.trunkline("cancel", CANCEL.numbers[3], "--yes", "--json")
+    assert (alone.code, alone.json) == (0, {"cancelled": 1, "under_way": 0})
+    assert stage.trunkline(*words, "--yes").code == 1
+    states = [each.state for each in stage.entries(CANCEL)]
+    assert states == [State.dropped] * 4 + [State.queued] * 2
+    stage.trunkline("resume", CANCEL.name)
+    until(lambda: stage.sent(CANCEL) == ["ef"], "a call without the cancelled numbers")
+
+
+# check and the configuration
+
+
+BAD = """
+[stor]
+[accounts.default]
+key = "sk-1"
+timeout_s = 50
+[retry]
+max_attempts = 0
+[profiles.support]
+acount = "default"
+[[profiles.support.directions]]
+type = "sideways"
+"""
+
+
+def test_check_prints_what_it_understood_and_hides_secrets(stage: Stage) -> None:
+    ran = stage.trunkline("check")
+    assert ran.code == 0
+    assert f"profile {ENQUEUE.name}" in ran.out
+    assert "key from env:BLAND_API_KEY" in ran.out
+    assert "sandbox-key" not in ran.out
+
+
+def test_check_online_tries_the_store_and_each_key(stage: Stage, tmp_path: Path) -> None:
+    config = tmp_path / "trunkline.toml"
+    config.write_text(
+        f'[store]\nurl = "{stage.url}"\n[accounts.default]\nbase_url = "{stage.sandbox(ENQUEUE).base_url}"\n'
+    )
+    fine = stage.trunkline("check", "--online", "--config", str(config))
+    assert (fine.code, "GET /v1/me answers 200" in fine.out) == (0, True)
+    wrong = stage.trunkline("check", "--online", "--config", str(config), BLAND_API_KEY="wrong")
+    assert (wrong.code, "GET /v1/me answers 401" in wrong.out) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["check", "status", "worker", "up", "enqueue --profile p +14155550100", "audit"])
+def test_every_mistake_of_a_configuration_is_listed_with_its_place(
+    stage: Stage, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "bad.toml").write_text(BAD, "utf-8")
+    ran = stage.trunkline(*command.split(), "--config", str(tmp_path / "bad.toml"))
+    assert (ran.code, ran.out) == (2, "")
+    for place in (
+        "stor", "accounts.default.key", "accounts.default.timeout_s", "retry.max_attempts", "profiles.support.acount",
+        "profiles.support.directions[0].type",
+    ):  # fmt: skip
+        assert f"\n  {place}" in ran.err, ran.err
+    assert "sk-1" not in ran.err
+
+
+def test_a_file_that_is_not_there_or_not_toml_is_exit_code_2(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("[accounts\n", "utf-8")
+    assert "line 1" in failing(stage, "check", "--config", str(tmp_path / "broken.toml"))
+    assert "missing.toml" in failing(stage, "check", "--config", str(tmp_path / "missing.toml"))
+    assert "elsewhere.toml" in failing(stage, "status", TRUNKLINE_CONFIG=str(tmp_path / "elsewhere.toml"))
+
+
+def failing(stage: Stage, *words: str, **env: str) -> str:
+    ran = stage.trunkline(*words, **env)
+    assert (ran.code, ran.out) == (2, "")
+    return ran.err
+
+
+def test_the_configuration_is_found_in_the_folder_one_is_in(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "trunkline.toml").write_text("[profiles.here]\ndirections = [{ type = 'inbound' }]\n", "utf-8")
+    ran = stage.trunkline("check", cwd=tmp_path, TRUNKLINE_CONFIG="")
+    assert (ran.code, "profile here" in ran.out) == (0, True)
+
+
+def test_who_only_asks_needs_no_api_key_and_a_worker_does(stage: Stage) -> None:
+    for words in ("status --json", "dead list --json", f"number {SEEN.numbers[0]} --json", "audit --json"):
+        ran = stage.trunkline(*words.split(), BLAND_API_KEY="", SIP_PASSWORD="", TRUNKLINE_SECRET_KEY="")
+        assert ran.code == 0, ran
+        assert ran.json is not None
+    for words in ("check", "worker"):
+        assert "BLAND_API_KEY is not set" in failing(stage, words, BLAND_API_KEY="")
+
+
+def test_audit_finds_everything_where_it_belongs(stage: Stage) -> None:
+    ran = stage.trunkline("audit", "--json")
+    assert (ran.code, ran.json) == (0, {"wrong": []})
+
+
+@pytest.mark.parametrize("profile", [ENQUEUE.name, "nobody"])
+def test_no_password_is_printed_for_a_profile_that_was_given_none(stage: Stage, profile: str) -> None:
+    ran = stage.trunkline("profile", "secret", profile)
+    assert (ran.code, ran.out) == (1, "")
+    assert "no register password" in ran.err
+
+
+# The store
+
+
+def test_a_store_that_is_away_is_a_sentence(stage: Stage) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
+        ran = stage.trunkline("status", "--json", TRUNKLINE_REDIS_URL=url)
+    assert (ran.code, ran.out) == (1, "")
+    assert "does not answer" in ran.err
+
+
+def test_a_server_that_would_lose_numbers_is_refused_with_what_to_set(stage: Stage, tmp_path: Path) -> None:
+    with running("valkey", tmp_path, maxmemory="100mb", maxmemory_policy="allkeys-lru") as evicting:
+        ran = stage.trunkline("status", TRUNKLINE_REDIS_URL=evicting.url)
+        assert (ran.code, "maxmemory-policy noeviction" in ran.err) == (1, True)
+    with running("valkey", tmp_path) as forgetful:
+        ran = stage.trunkline("status", TRUNKLINE_REDIS_URL=forgetful.url)
+        assert (ran.code, "appendonly yes" in ran.err) == (1, True)
+
+
+# Long-running ones
+
+
+def test_the_sandbox_says_where_it_is_and_ends_with_ctrl_c() -> None:
+    command = [TRUNKLINE, "sandbox", "--port", "0", "--latency", "0", "--rule", "poison_every=97"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stderr is not None
+        line = sandbox.stderr.readline()
+        sandbox.send_signal(signal.SIGINT)
+        assert "http://127.0.0.1:" in line
+        assert sandbox.wait(PATIENCE_S) == 0
+
+
+def test_a_reader_that_has_had_enough_is_no_error(stage: Stage) -> None:
+    command = f"'{TRUNKLINE}' status --json | head -1"
+    ran = subprocess.run(["/bin/sh", "-c", command], env=stage.env, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("{\n", "")
