@@ -30,8 +30,8 @@ DELIVERIES = st.builds(
         Delivery(source, f"evt_{event}", occurred, "", force, tuple(zip(cycle(profiles), numbers)), refused)  # noqa: B905
     ),
     source=st.sampled_from(("crm", "csv")),
-    event=st.integers(0, 60),
-    occurred=st.none() | st.integers(-9_000, 3_000),  # against the clock
+    event=st.integers(0, 20),
+    occurred=st.none() | st.integers(-9_000, 3_000) | st.sampled_from((-DAY_MS, -4 * DAY_MS)),  # against the clock
     force=st.sampled_from((False,) * 7 + (True,)),
     profiles=st.lists(st.sampled_from((*PROFILES, *PROFILES, "nobody")), min_size=1, max_size=2),
     numbers=st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=6, unique=True),
@@ -40,7 +40,7 @@ DELIVERIES = st.builds(
 WHICH = st.integers(0, 7)
 SOME_FATES = st.lists(st.sampled_from(FATES), min_size=1, max_size=4)
 WHOLES = st.sampled_from(("each",) * 6 + ("gate", "split"))
-SOME_NAMES = st.lists(st.tuples(st.sampled_from(tuple(PROFILES)), st.sampled_from(NUMBERS)), min_size=1, max_size=8)
+SOME_NAMES = st.lists(st.tuples(st.sampled_from(tuple(PROFILES)), st.sampled_from(NUMBERS)), min_size=0, max_size=4)
 
 
 @dataclass(slots=True)
@@ -90,6 +90,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.held: list[Held] = []
         self.over: list[Held] = []
         self.probes: list[str] = []
+        self.fresh = 0
         self.now = self.latest = START
         self.sound = True  # false while a rule runs, and for good once something is wrong
         self._tick(0)
@@ -106,6 +107,15 @@ class StoreMachine(RuleBasedStateMachine):
         at_clock = [replace(d, occurred_ms=d.occurred_ms and self.now + d.occurred_ms) for d in deliveries]
         expected = [self.model.push(delivery, self.now) for delivery in at_clock]
         assert self.store.push(at_clock) == expected
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=st.integers(0, 1), force=st.booleans())
+    def push_one(self, profile: str, which: int, force: bool) -> None:
+        """One of two numbers that every profile wants."""
+        self.sound = False
+        self.fresh += 1
+        delivery = Delivery("api", f"evt_{self.fresh}", None, "", force, ((profile, NUMBERS[which]),), ())
+        expected = self.model.push(delivery, self.now)
+        assert self.store.push([delivery]) == [expected]
 
     # -- workers
 
@@ -216,24 +226,33 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- operators
 
-    @rule(names=SOME_NAMES)
-    def replay(self, names: list[Name]) -> None:
+    @rule(names=SOME_NAMES, which=WHICH)
+    def replay(self, names: list[Name], which: int) -> None:
         self.sound = False
+        names = self._with_one(names, State.dead, which)
         assert self.store.replay(names) == self.model.replay(names)
 
-    @rule(names=SOME_NAMES)
-    def drop_dead(self, names: list[Name]) -> None:
+    @rule(names=SOME_NAMES, which=WHICH)
+    def drop_dead(self, names: list[Name], which: int) -> None:
         self.sound = False
+        names = self._with_one(names, State.dead, which)
         assert self.store.drop_dead(names) == self.model.drop(names, State.dead, self.now)[0]
 
-    @rule(names=SOME_NAMES)
-    def cancel(self, names: list[Name]) -> None:
+    @rule(names=SOME_NAMES, which=WHICH)
+    def cancel(self, names: list[Name], which: int) -> None:
         self.sound = False
+        names = self._with_one(names, State.queued, which)
         assert self.store.cancel(names) == self.model.drop(names, State.queued, self.now)
 
-    @rule(days=st.integers(0, 2))
-    def archive(self, days: int) -> None:
+    def _with_one(self, names: list[Name], state: State, which: int) -> list[Name]:
+        """These names, and one that is in this state for certain."""
+        there = self.model.names(state)
+        return [*names, there[which % len(there)]] if there else names
+
+    @rule(days=st.integers(0, 2), later=st.booleans())
+    def archive(self, days: int, later: bool) -> None:
         self.sound = False
+        self._tick((days + 1) * DAY_MS if later else 0)
         keep_from = self.now // DAY_MS - days
         archived, looked_at = self.store.archive(keep_from)
         assert self.store.archive(keep_from)[1] <= looked_at
@@ -323,8 +342,6 @@ class StoreMachine(RuleBasedStateMachine):
         match said:
             case Idle(wait_ms=None):
                 assert list(self._neglected()) == [], "nothing stops these"
-            case Idle(wait_ms=int(wait_ms)):
-                assert list(self._kept_waiting(wait_ms)) == [], "nothing stops these, and their wait for company is over"
             case Probe():
                 closed_until = self.model.gates[said.account].closed_until
                 assert closed_until is not None
@@ -343,18 +360,6 @@ class StoreMachine(RuleBasedStateMachine):
             running = sum(lease.batch.account == account for lease in self.model.leases.values())
             cap = 1 if gates.half_open else ACCOUNTS[account].max_concurrency
             if not (self.model.stops[profile].stopped or gates.operator or running >= cap):
-                yield profile, number
-
-    def _kept_waiting(self, wait_ms: int) -> Iterator[Name]:
-        """Of these, what is in nobody else's way, at an account without a rate, and yet must wait so long."""
-        model = self.model
-        under_way = {leased.number for lease in model.leases.values() for leased in lease.batch.numbers}
-        for profile, number in self._neglected():
-            rule_of = model.profiles[profile]
-            alone = sum(each == number for _, each in model.names(State.queued)) == 1 and number not in under_way
-            open_ = rule_of.account == "alpha" and model.gates["alpha"].closed_until is None
-            longest = rule_of.max_wait_ms + self.latest - self.now
-            if alone and open_ and model.entries[profile, number].not_before <= self.now and wait_ms > longest:
                 yield profile, number
 
     def _take(self, batch: Batch) -> Held:
@@ -415,6 +420,7 @@ class StoreMachine(RuleBasedStateMachine):
         if ours:
             self.model.settle(held.batch, said, self.now)
             self._is_over(held)
+            assert self._nobody_waits_for(held.batch)
         else:
             assert self._everything() == before, "a stale settle changed something"
 
@@ -445,6 +451,15 @@ class StoreMachine(RuleBasedStateMachine):
             refused=refused,
         )
 
+    def _nobody_waits_for(self, batch: Batch) -> bool:
+        """Profiles that waited for a number of this batch may go when it ends."""
+        others = ((p, leased.number) for leased in batch.numbers for p in PROFILES if p != batch.profile)
+        return all(
+            (entry.next_attempt_ms or 0) <= self.model.entries[entry.profile, entry.number].not_before
+            for entry in reading.entries(self.store, others)
+            if entry.state is State.queued and PROFILES[entry.profile].account == batch.account
+        )
+
     def _is_over(self, held: Held) -> None:
         self.held.remove(held)
         self.over.append(held)
@@ -454,6 +469,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert (reaped.batches, reaped.numbers) == self.model.reap(self.now, MOST_REAPED)
         for held in [held for held in self.held if held.batch.id not in self.model.leases]:
             self._is_over(held)
+            assert self._nobody_waits_for(held.batch)
 
     def _probe(self, account: str, fine: bool) -> None:
         self.store.probed(account, ok=fine, reason="401", closed_ms=20_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha1
 
-from trunkline.store import Store, scripts
+from trunkline.store import scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,18 @@ class Mutation:
 
 MUTATIONS = (
     Mutation("a push does not make its profile due", "push", "  list[#list + 1] = n\n  schedule(p)", "  list[#list + 1] = n"),
-    Mutation("a reap does not make its profile due", "reap", "\n  schedule(p)\n"),
+    Mutation("a reap does not make its profile due", "reap", "  schedule(p)\n  reaped", "  reaped"),
     Mutation("a paused profile stays due", "prelude", "pol.gone or pol.op or pol.au", "pol.gone or pol.au"),
     Mutation("a resumed account is not made due", "gate", "  to_touch[name] = true\n"),
-    Mutation("the end of a batch does not make its account due", "prelude", "'run', -1)\n  to_touch[a] = true", "'run', -1)"),
     Mutation("a settled batch keeps its lease", "prelude", "  call('ZREM', P .. 'leases', id)\n"),
     Mutation("a settled batch stays", "prelude", "  call('DEL', P .. 'batch:' .. id)\n"),
     Mutation("a settled number stays in flight", "prelude", "  call('SREM', P .. 'inflight:' .. a, unpack(numbers))\n"),
     Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", ""),
-    Mutation("the claim forgets the cap", "claim", " or acc.run >= acc.cap", ""),
+    Mutation("the cap is forgotten", "prelude", "not acc or acc.op or acc.run >= acc.cap then", "not acc or acc.op then"),
     Mutation("a number that failed gets no place", "settle", "  call('ZADD', P .. 'retry:' .. p, at, n)\n"),
     Mutation("a stale place is not forgotten", "claim", "      call('HDEL', key, 'z') -- a stale place: it is gone now\n"),
     Mutation("a used place is not forgotten", "prelude", "    call('HDEL', entry_key(p, n), 'z')\n"),
-    Mutation("who waits for a number is not woken", "settle", "wake_waiting(a, numbers)\n"),
+    Mutation("who waits for a number is not woken", "settle", "\nend_batch(id, a, numbers)\nwake_waiting(a, numbers)\n", "\nend_batch(id, a, numbers)\n"),
     Mutation("the books miss a replay", "replay", "    move(p, 'd', 'q')\n"),
     Mutation("the books miss what is superseded", "push", "  move(p, s, 's')\n"),
     Mutation("an event with a refusal leaves a mark", "push", "  elseif clean then\n", "  else\n"),
@@ -44,12 +43,13 @@ MUTATIONS = (
 )  # fmt: skip
 
 
-def mutate(store: Store, mutation: Mutation) -> Store:
-    """The store with this line changed. AssertionError where the line is not there (once)."""
-    for name, script in store._scripts.items():
+def mutated(mutation: Mutation) -> dict[str, scripts.Script]:
+    """Every script, with this line changed. AssertionError where the line is not there (once)."""
+    changed = scripts.load()
+    for name, script in changed.items():
         if name == mutation.script or (mutation.script == "prelude" and name != "audit"):
             assert script.text.count(mutation.old) == 1, f"{mutation.what}: the line has changed in {name}"
             text = script.text.replace(mutation.old, mutation.new)
             digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-            store._scripts[name] = scripts.Script(name, text, digest)
-    return store
+            changed[name] = scripts.Script(name, text, digest)
+    return changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from typing import Any
 import httpx
 
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import running
+from servers import HOST, running
 from trunkline.attach import request_body
 from trunkline.contract import NumberEvent, State
 from trunkline.documents import status_document
@@ -52,7 +53,7 @@ class Scene:
     rules: Mapping[str, Any]
     already: str = ""
     endpoint_before: str | None = None
-    enqueued: str = ""
+    enqueued: str | None = None  # at the start; None: all
     reachable: bool = True
 
     def named(self, letters: str) -> list[str]:
@@ -87,10 +88,9 @@ class Scenes:
     ) -> Scene:
         index = len(self.written)
         numbers = tuple(f"+1415{2_000_000 + 1_000 * index + each:07d}" for each in range(count))
-        letters = ascii_lowercase[:count] if enqueued is None else enqueued
         scene = Scene(
             f"scene-{index}", numbers, script or (lambda _: steps), directions, batch or {}, retry or {},
-            account or {}, rules or {}, already, endpoint_before, letters, reachable,
+            account or {}, rules or {}, already, endpoint_before, enqueued, reachable,
         )  # fmt: skip
         self.written.append(scene)
         return scene
@@ -109,6 +109,7 @@ class Stage:
     worker: Worker
     trunkline: Commands
     url: str
+    doors: dict[str, socket.socket]
     _before: dict[str, int] = field(default_factory=dict)
     _events: Iterator[int] = field(default_factory=itertools.count)
 
@@ -184,16 +185,28 @@ class Stage:
     def restarted(self, scenes: Scenes, directions: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[None]:
         """Ends the worker, and goes on with one whose profiles have these directions in place of the scene's."""
         assert self.worker.stop() == 0
-        write_configuration(Path(self.env["TRUNKLINE_CONFIG"]), self.url, scenes, self.sandboxes, directions)
+        base_urls = {name: account.base_url for name, account in self.settings.accounts.items()}
+        write_configuration(Path(self.env["TRUNKLINE_CONFIG"]), self.url, scenes, base_urls, directions)
         with working(self.worker.log, self.env):
             yield
 
+    @contextmanager
+    def reachable(self, scene: Scene) -> Iterator[Sandbox]:
+        """From now on the API of this scene answers."""
+        door = self.doors[scene.name]
+        port = door.getsockname()[1]
+        door.close()
+        with Sandbox(SandboxRules(api_key=KEY, latency_s=0, fail_rate=0), port=port) as sandbox:
+            self.sandboxes[scene.name] = sandbox
+            yield sandbox
+
     def begin(self, scenes: Scenes) -> None:
         for scene in scenes.written:
-            self.attach_by_hand(scene, scene.already)
-            self.sandbox(scene).script(scene.script(scene.numbers))
-            if scene.enqueued or len(scene.numbers) > len(ascii_lowercase):
-                self.enqueue(scene, scene.enqueued if len(scene.numbers) <= len(ascii_lowercase) else None)
+            if scene.reachable:
+                self.attach_by_hand(scene, scene.already)
+                self.sandbox(scene).script(scene.script(scene.numbers))
+            if scene.enqueued != "":
+                self.enqueue(scene, scene.enqueued)
 
 
 @contextmanager
@@ -201,13 +214,18 @@ def playing(scenes: Scenes, folder: Path) -> Iterator[Stage]:
     """Store, stand-ins and a worker process; every scene has begun."""
     with ExitStack() as stack:
         server = stack.enter_context(running("valkey", folder, appendonly="yes", appendfsync="always"))
-        sandboxes = {}
+        sandboxes: dict[str, Sandbox] = {}
+        doors: dict[str, socket.socket] = {}
         for scene in scenes.written:
             rules = SandboxRules.from_mapping({"api_key": KEY, "latency_s": 0, "fail_rate": 0, **scene.rules})
-            sandboxes[scene.name] = stack.enter_context(Sandbox(rules))
-            if not scene.reachable:
-                sandboxes[scene.name].stop()
-        config = write_configuration(folder / "trunkline.toml", server.url, scenes, sandboxes)
+            if scene.reachable:
+                sandboxes[scene.name] = stack.enter_context(Sandbox(rules))
+            else:
+                doors[scene.name] = stack.enter_context(socket.socket())
+                doors[scene.name].bind((HOST, 0))  # nobody else gets the port, and nobody answers there
+        base_urls = {name: f"http://{HOST}:{door.getsockname()[1]}" for name, door in doors.items()}
+        base_urls |= {name: sandbox.base_url for name, sandbox in sandboxes.items()}
+        config = write_configuration(folder / "trunkline.toml", server.url, scenes, base_urls)
         key = urlsafe_b64encode(b"\xfb\xff" * 16).decode()  # as `secrets` and others write it, with - and _
         env = environment(
             TRUNKLINE_CONFIG=config, BLAND_API_KEY=KEY, SIP_PASSWORD="sip-password", TRUNKLINE_SECRET_KEY=key
@@ -218,7 +236,7 @@ def playing(scenes: Scenes, folder: Path) -> Iterator[Stage]:
         enqueuer = Enqueuer.from_settings(opened.store, settings)
         trunkline = stack.enter_context(Commands(folder, env))
         worker = stack.enter_context(working(folder / "worker.log", env))
-        stage = Stage(folder, env, settings, opened.store, enqueuer, sandboxes, worker, trunkline, server.url)
+        stage = Stage(folder, env, settings, opened.store, enqueuer, sandboxes, worker, trunkline, server.url, doors)
         stage.begin(scenes)
         yield stage
 
@@ -227,14 +245,15 @@ def write_configuration(
     path: Path,
     url: str,
     scenes: Scenes,
-    sandboxes: Mapping[str, Sandbox],
+    base_urls: Mapping[str, str],
     directions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
     """A trunkline.toml with an account and a profile for each scene; `directions` in place of a scene's own."""
-    accounts, profiles = {}, {}
+    accounts: dict[str, dict[str, Any]] = {}
+    profiles: dict[str, dict[str, Any]] = {}
     for scene in scenes.written:
         accounts[scene.name] = {
-            "base_url": sandboxes[scene.name].base_url, "key": {"env": "BLAND_API_KEY"}, "timeout_s": 10,
+            "base_url": base_urls[scene.name], "key": {"env": "BLAND_API_KEY"}, "timeout_s": 10,
             "requests_per_second": 500, "max_concurrency": 1, "pause_initial_s": 0.3, "pause_max_s": 2.0,
             **scene.account,
         }  # fmt: skip

@@ -14,7 +14,6 @@ import pytest
 from acceptance.scenes import Scene, Scenes, Stage, playing
 from acceptance.worker_harness import until
 from trunkline.contract import State
-from trunkline.sandbox import Sandbox, SandboxRules
 
 scene = Scenes()
 ONCE = {"max_attempts": 1}  # with it any attempt that counted would end a number
@@ -35,7 +34,8 @@ def failing(*steps: Mapping[str, str], count: int, **more: Any) -> Scene:
     """A scene in which call after call these numbers fail with these reasons."""
 
     def script(numbers: Any) -> list[dict[str, Any]]:
-        return [{"failed": {numbers["abcdefghij".index(letter)]: why for letter, why in each.items()}} for each in steps]
+        named = [{numbers["abcdefghij".index(letter)]: why for letter, why in each.items()} for each in steps]
+        return [{"failed": each} for each in named]
 
     return scene(count=count, script=script, **more)
 
@@ -92,10 +92,9 @@ def test_a_503_with_retry_after_is_tried_again_no_sooner(stage: Stage) -> None:
 
 def test_a_network_failure_before_the_request_left_is_tried_again(stage: Stage) -> None:
     until(lambda: stage.entry(UNREACHABLE).error_code == "connect_failed", "an attempt that can't connect")
-    port = int(stage.sandbox(UNREACHABLE).base_url.rpartition(":")[2])
-    with Sandbox(SandboxRules(latency_s=0, fail_rate=0), port=port) as reachable:
+    with stage.reachable(UNREACHABLE) as sandbox:
         stage.ends(UNREACHABLE, attached="a")
-        assert reachable.stats()["calls"] == {"attach": 1}
+        assert sandbox.stats()["calls"] == {"attach": 1}
 
 
 # 429: the account's, waits as long as it is asked to, no attempt
@@ -253,6 +252,7 @@ def test_an_account_whose_sip_is_off_waits_although_its_key_is_fine(stage: Stage
     until(lambda: stage.calls(SIP_OFF, "me") >= 2, "two probes")
     assert [(each.state, each.attempts) for each in stage.entries(SIP_OFF)] == [(State.queued, 0)] * 2
     pause = until(lambda: stage.pause(SIP_OFF), "a pause")
+    assert pause is not None
     assert "SIP_NOT_ENABLED" in pause["reason"]
     stage.sandbox(SIP_OFF).change(sip_enabled=True)
     stage.ends(SIP_OFF, attached="ab")
@@ -291,7 +291,7 @@ def test_a_bill_that_is_not_paid_is_the_accounts_trouble_however_fine_its_key(st
 SPLIT = {
     status: scene({"status": status}, {"status": 200}, {"status": status}, count=2) for status in (400, 404, 413, 422)
 }
-POISON_OF_100 = scene(count=100, rules={"poison_every": 97})
+POISON_OF_100 = scene(count=100, enqueued="")
 LONE_422 = scene({"status": 422})
 REFUSED_ALIKE = scene(*[error(422, "BAD_ENDPOINT", "No route to the endpoint")] * 3, count=4, batch={"max_size": 1})
 REFUSED_AFTER_A_SUCCESS = scene({"status": 200}, *[{"status": 422}] * 3, count=4, batch={"max_size": 1})
@@ -305,10 +305,11 @@ def test_of_a_batch_refused_whole_only_the_culprit_is_dead(stage: Stage, status:
 
 
 def test_one_poison_number_in_a_hundred_ends_dead_alone_within_16_calls(stage: Stage) -> None:
-    poisonous = [n for n in POISON_OF_100.numbers if int(n[1:]) % 97 == 0]
-    entries = stage.have_ended(POISON_OF_100)
-    dead = [each for each in entries if each.state is State.dead]
-    assert [each.number for each in dead] == poisonous[:1]
+    poisonous = POISON_OF_100.numbers[57]
+    stage.sandbox(POISON_OF_100).change(poison=[poisonous])
+    stage.enqueue(POISON_OF_100)
+    dead = [each for each in stage.have_ended(POISON_OF_100) if each.state is State.dead]
+    assert [each.number for each in dead] == [poisonous]
     assert (dead[0].dead_code, dead[0].attempts) == ("poison", 1)
     assert stage.calls(POISON_OF_100, "attach") <= 16
     assert stage.sandbox(POISON_OF_100).stats()["sent_again_after_success"] == 0
@@ -460,9 +461,8 @@ AGAIN = scene()
 LOST_MEANWHILE = scene()
 VERIFY_ALWAYS = scene(count=2, already="a", retry={"verify": "always"})
 VERIFY_NEVER = scene({"fault": "cut_after"}, retry={"verify": "never"})
-REGISTER = [
-    {"type": "inbound", "auth_mode": "register", "register_auth": {"username": "pbx", "password": {"env": "SIP_PASSWORD"}}}
-]
+LOGIN = {"username": "pbx", "password": {"env": "SIP_PASSWORD"}}
+REGISTER = [{"type": "inbound", "auth_mode": "register", "register_auth": LOGIN}]
 REGISTERS = scene(directions=REGISTER)
 REGISTERS_UNHEARD = scene({"fault": "cut_after"}, directions=REGISTER)
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -180,7 +181,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
             PLANTED_TOKEN=TOKEN,
         )
         trunkline = stack.enter_context(Commands(folder / "carriers", env))
-        worker = stack.enter_context(working(folder / "worker.log", env, str(TRUNKLINE), "worker"))
+        worker = stack.enter_context(working(folder / "worker.log", env, TRUNKLINE, "worker"))
         yield run_everything(Play(folder, env, server, worker, trunkline))
 
 
@@ -230,7 +231,7 @@ def ask_everything(play: Play) -> None:
 def make_mistakes(play: Play) -> None:
     """A secret in every place of a configuration where somebody may write it by mistake."""
     url = play.env["TRUNKLINE_REDIS_URL"]
-    written = [
+    written: list[dict[str, dict[str, Any]]] = [
         {"store": {"url": url}},
         {"accounts": {"default": {"key": KEY}}},
         {"accounts": {"default": {"key": {"env": KEY}}}},
@@ -256,10 +257,9 @@ def make_mistakes(play: Play) -> None:
     play.run("check", code=2, PLANTED_KEY="")
     play.run("profile", "secret", "pbx", code=1, TRUNKLINE_SECRET_KEY=base64.b64encode(b"o" * 32).decode())
     play.run("status", code=1, TRUNKLINE_REDIS_URL=url.replace("planted", "wrong"))
-    ran = subprocess.run(
-        [sys.executable, "-m", "trunkline.app"], env=play.env | {"TRUNKLINE_REDIS_URL": url.replace("planted", "wrong")},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    worker = [sys.executable, "-m", "trunkline.app"]
+    env = play.env | {"TRUNKLINE_REDIS_URL": url.replace("planted", "wrong")}
+    ran = subprocess.run(worker, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode in (1, 2)
     play.outputs.append(Ran(("worker",), ran.returncode, ran.stdout, ran.stderr))
 
@@ -340,8 +340,6 @@ def test_no_error_of_the_configuration_holds_a_secret(play: Play) -> None:
 
 
 def test_an_answer_that_repeats_its_own_register_password_keeps_nothing_of_it() -> None:
-    from datetime import UTC, datetime
-
     body = json.dumps(item(NUMBERS[0], "use pbx-0123456789", register_password_for_pbx="pbx-0123456789")["body"])
     answer = read_answer(200, {}, body.encode(), NUMBERS[:1], scrub=str, now=datetime.now(UTC))
     assert "pbx-0123456789" not in repr(answer)

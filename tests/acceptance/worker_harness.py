@@ -17,7 +17,7 @@ from typing import IO, Any, Self, TypeVar
 Found = TypeVar("Found")
 
 PATIENCE_S = 40.0  # of a machine that is busy with other things
-TRUNKLINE = Path(sys.executable).with_name("trunkline")
+TRUNKLINE = str(Path(sys.executable).with_name("trunkline"))
 
 # A process that has the commands imported and forks for each: a real process a command, without its second of imports.
 FORKS = """
@@ -98,9 +98,11 @@ class Commands:
         assert self._process is not None
         self._process.communicate(timeout=PATIENCE_S)
 
-    def __call__(self, *args: str, stdin: str = "", cwd: Path | None = None, **env: str) -> Ran:
+    def __call__(self, *args: str, stdin: str = "", cwd: Path | str | None = None, **env: str) -> Ran:
         """Runs one command to its end; `env` comes over the environment of all, "" takes a variable out."""
-        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         files = [self.folder / f".command-{name}" for name in ("in", "out", "err")]
         for file in files:
             file.write_text(stdin if file.name.endswith("in") else "", "utf-8")

@@ -9,15 +9,14 @@ refusal; the order of events; the archive's list and its routes; the second call
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from servers import Server
 from store_machine import StoreMachine
-from store_mutations import MUTATIONS, Mutation, mutate
+from store_mutations import MUTATIONS, Mutation, mutated
 from trunkline.store import Store
+from trunkline.store.scripts import Script
 
 MACHINE = settings(
     max_examples=60, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -27,9 +26,11 @@ HUNT = settings(
 )
 
 
-def run(server: Server, how: settings, change: Callable[[Store], Store] = lambda store: store) -> None:
+def run(server: Server, how: settings, scripts: dict[str, Script] | None = None) -> None:
     with server.client() as client, server.client(decode_responses=False) as raw:
-        run_state_machine_as_test(lambda: StoreMachine(change(Store(client)), raw), settings=how)
+        store = Store(client)
+        store._scripts = scripts or store._scripts
+        run_state_machine_as_test(lambda: StoreMachine(store, raw), settings=how)
 
 
 def test_the_invariants_hold_after_every_step(valkey: Server) -> None:
@@ -47,5 +48,6 @@ def test_the_invariants_hold_for_long(server: Server) -> None:
 
 @pytest.mark.parametrize("mutation", [pytest.param(each, id=each.what) for each in MUTATIONS])
 def test_the_machine_notices_when(valkey: Server, mutation: Mutation) -> None:
+    scripts = mutated(mutation)
     with pytest.raises(AssertionError):
-        run(valkey, HUNT, lambda store: mutate(store, mutation))
+        run(valkey, HUNT, scripts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -29,10 +29,12 @@ from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
+from trunkline.store.connect import translated
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
 LOG_STYLE: Final = "TRUNKLINE_LOG"  # json or people
+STOP_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class WorkerLife(dramatiq.Middleware):
         parent = os.getppid()
         hints = Hints(
             send=lambda n: _send_hints(app, n),
-            unread=lambda: app.broker.waiting(ATTACH_QUEUE),
+            unread=lambda: _unread_hints(app),
             free_threads=lambda: max(0, worker.worker_threads - app.provisioner.busy),
         )
         self._dispatcher = Dispatcher(
@@ -155,10 +157,13 @@ def main(env: Mapping[str, str] | None = None) -> App:
 
 def run(env: Mapping[str, str]) -> None:
     """One supervised worker process: until SIGTERM, then at most the grace time."""
-    stop = threading.Event()
+    stopping = False
 
     def on_term(_signum: int, _frame: FrameType | None) -> None:
-        stop.set()  # once more changes nothing: a service manager and our supervisor may both say it
+        # Once more changes nothing: a service manager and our supervisor may both say it. No Event: its lock may be
+        # held by the very thread that the signal interrupts.
+        nonlocal stopping
+        stopping = True
 
     signal.signal(signal.SIGTERM, on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
@@ -166,14 +171,20 @@ def run(env: Mapping[str, str]) -> None:
     threads = int(env.get("TRUNKLINE_THREADS", app.settings.worker.threads))
     worker = Worker(app.broker, worker_threads=threads)
     worker.start()
-    while not stop.wait(1.0):
-        pass
+    while not stopping:
+        time.sleep(STOP_LOOK_S)
     worker.stop(timeout=int(app.settings.worker.grace_s * 1000))
 
 
+def _unread_hints(app: App) -> int:
+    with translated():
+        return app.broker.waiting(ATTACH_QUEUE)
+
+
 def _send_hints(app: App, n: int) -> None:
-    for _ in range(n):
-        app.actors.attach_batch.send()
+    with translated():
+        for _ in range(n):
+            app.actors.attach_batch.send()
     if n:
         app.broker.wake.set()
 

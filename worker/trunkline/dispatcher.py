@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trunkline.observe import Log, logger
-from trunkline.store import Store, StoreUnavailable
+from trunkline.store import Store, StoreError, StoreUnavailable
 from trunkline.store.model import Look, Policies
 
 TICK_S: Final = 1.0  # the longest that new work waits to be noticed
@@ -48,25 +48,25 @@ class Dispatcher(threading.Thread):
         self._keep_days = keep_attached_days
         self._orphaned = orphaned
         self._on_orphaned = on_orphaned
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
         self._store_was_away = False
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
 
     def stop(self) -> None:
         """Ends the thread; returns when it sends no more hints."""
-        self._stop.set()
+        self._stopping.set()
         self.join()
 
     def run(self) -> None:
         pause = 0.0
-        while not self._stop.wait(pause):
+        while not self._stopping.wait(pause):
             if self._orphaned():
                 logger().warning(Log.worker_orphaned, hint="the supervisor is gone; this process stops")
                 self._on_orphaned()
             try:
                 pause = self._tick()
                 self._store_was_away = False
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreError) as error:  # a full disk is the latter, and passes as well
                 if not self._store_was_away:
                     logger().error(Log.store_unavailable, error=str(error))
                 self._store_was_away = True

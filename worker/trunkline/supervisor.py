@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,8 +40,9 @@ class Supervisor:
     grace_s: float
     stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
     _slots: list[_Slot] = field(default_factory=list)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _hurry: threading.Event = field(default_factory=threading.Event)
+    # Plain flags: a signal's handler that takes a lock waits for ever if the signal came while its thread held that lock.
+    _stopping: bool = False
+    _hurry: bool = False
 
     def start(self) -> None:
         """Starts every process; returns at once."""
@@ -52,7 +52,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Watches until stop() and the last process is gone. Exit code 0, or 2 where the configuration is wrong."""
-        while not self._stopping.wait(WATCH_S):
+        while not self._stopping:
             for slot in self._slots:
                 if slot.process is None:
                     if time.monotonic() >= slot.not_before:
@@ -63,14 +63,15 @@ class Supervisor:
                         self._end()
                         return USAGE
                     self._bury(slot, code)
+            time.sleep(WATCH_S)
         self._end()
         return 0
 
     def stop(self) -> None:
         """Asks run() to end everything within the grace time; asked again, at once."""
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
+        if self._stopping:
+            self._hurry = True
+        self._stopping = True
 
     def pids(self) -> list[int]:
         """The processes that are alive now."""
@@ -100,9 +101,8 @@ class Supervisor:
         for process in alive:
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
-        while any(process.poll() is None for process in alive) and time.monotonic() < deadline:
-            if self._hurry.wait(WATCH_S):
-                break
+        while any(process.poll() is None for process in alive) and time.monotonic() < deadline and not self._hurry:
+            time.sleep(WATCH_S)
         for process in alive:
             if process.poll() is None:
                 logger().error(Log.process_killed, pid=process.pid)

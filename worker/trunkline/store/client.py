@@ -60,7 +60,7 @@ class Store:
         for part in _parts(deliveries):
             args = [self.max_waiting, REMEMBER_MS, *(arg for delivery in part for arg in _push_args(delivery))]
             reply = self._run("push", *args, to_disk=self.durability is Durability.waitaof)
-            results += [_pushed(row) for row in reply]
+            results += _all_pushed(part, reply)
         return results
 
     def claim(self, lease_ms: int) -> Batch | Probe | Idle:
@@ -225,6 +225,14 @@ def _push_args(delivery: Delivery) -> Iterator[str | int]:
     for profile, number in delivery.numbers:
         yield profile
         yield number
+
+
+def _all_pushed(part: Sequence[Delivery], reply: list[list[Any]]) -> list[Pushed]:
+    """The script tells only of deliveries of which not every number became a new entry."""
+    results = [Pushed(False, len(delivery.numbers), 0, ()) for delivery in part]
+    for row in reply:
+        results[row[0]] = _pushed(row[1:])
+    return results
 
 
 def _pushed(row: list[Any]) -> Pushed:

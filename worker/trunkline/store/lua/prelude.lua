@@ -44,7 +44,7 @@ if not NOW then
 end
 
 local BOOK_OF = { q = 'queued', f = 'attaching', a = 'attached', d = 'dead', s = 'superseded', x = 'dropped' }
-local STREAM_LENGTH = 100000
+local STREAM_LENGTH = 20000
 local DAY = 86400000
 
 local function entry_key(p, n) return P .. 'entry:' .. p .. ':' .. n end
@@ -159,7 +159,25 @@ local function touch(a)
   call('ZADD', P .. 'due', at, a)
 end
 
+-- The outcome stream gets one entry for all numbers of a profile that a script brings to the same end.
+local outcomes = {}
+
+local function tell(p, n, state, code)
+  local name = p .. ' ' .. state .. (code or '')
+  local told = outcomes[name]
+  if not told then told = { p = p, state = BOOK_OF[state], code = code or '' }; outcomes[name] = told end
+  told[#told + 1] = n
+end
+
+local function write_outcomes()
+  for _, told in pairs(outcomes) do
+    call('XADD', P .. 'outcomes', 'MAXLEN', '~', STREAM_LENGTH, '*', 'profile', told.p, 'state', told.state, 'at', NOW,
+      'code', told.code, 'numbers', table.concat(told, '\n'))
+  end
+end
+
 local function finish()
+  write_outcomes()
   for p in pairs(to_schedule) do reschedule(p) end
   for a in pairs(to_touch) do touch(a) end
   for p, book in pairs(moved) do
@@ -170,11 +188,6 @@ local function finish()
   for field, by in pairs(totals) do
     if by ~= 0 then call('HINCRBY', P .. 'books', field, by) end
   end
-end
-
-local function tell(p, n, state, code)
-  call('XADD', P .. 'outcomes', 'MAXLEN', '~', STREAM_LENGTH, '*', 'profile', p, 'number', n, 'state', BOOK_OF[state],
-    'at', NOW, 'code', code or '')
 end
 
 -- Closed entries are listed by day, so that the archive finds the old ones without a scan.

@@ -6,11 +6,13 @@
 -- ARGV[3]  how long an event is remembered, ms
 -- ARGV[4…] a delivery: source, event id, when it happened (ms or ""), metadata, force ("1" or ""), numbers refused already,
 --          how many numbers follow, then (profile, number) for each
--- Result   a list for each delivery: duplicate (0 or 1), accepted, coalesced, then (index from 0, code) for each refusal
+-- Result   a list for each delivery of which not every number is a new entry: its index from 0, duplicate (0 or 1), accepted,
+--          coalesced, then (index from 0, code) for each refusal
 -- Cost     5 commands for a new number, a few more for a known one
 local MAX_WAITING, REMEMBER = tonumber(ARGV[2]), ARGV[3]
 local waiting = nil
 local pushed = {} -- profile -> numbers for ready
+local NOBODY = {}
 local i = 4
 
 local function room_for(n)
@@ -57,6 +59,7 @@ end
 -- Who owns which direction once this event counts. Returns whether the profile owns any, and the others it shares the number with.
 local function route(p, pol, n, at)
   local key = P .. 'route:' .. pol.a .. ':' .. n
+  if #pol.dirs == 1 and call('HSETNX', key, pol.dirs, string.format('%d %s', at, p)) == 1 then return true, NOBODY end
   local v = call('HMGET', key, 'i', 'o')
   local cur = { i = v[1], o = v[2] }
   local owns, set, lost, rivals = false, {}, {}, {}
@@ -146,7 +149,7 @@ local function take(p, n, d)
   return e[1] and 1 or 0
 end
 
-local results = {}
+local results, index = {}, 0
 while i <= #ARGV do
   local d = { source = ARGV[i], event_id = ARGV[i + 1], at = math.min(tonumber(ARGV[i + 2]) or NOW, NOW), metadata = ARGV[i + 3],
     force = ARGV[i + 4] == '1' }
@@ -163,7 +166,9 @@ while i <= #ARGV do
   local clean = refused_before == 0 and #refused == 0
   local full = not room_for(n_numbers)
   local duplicate = false
-  if not d.force and call('EXISTS', seen) == 1 then
+  if clean and not full and not d.force then
+    duplicate = not call('SET', seen, 1, 'NX', 'PX', REMEMBER) -- looked up and marked at once
+  elseif not d.force and call('EXISTS', seen) == 1 then
     duplicate = true
   elseif full then
     refused = {}
@@ -173,7 +178,7 @@ while i <= #ARGV do
   end
   if duplicate then
     tally('duplicate', 1)
-    results[#results + 1] = { 1, 0, 0 }
+    results[#results + 1] = { index, 1, 0, 0 }
   else
     local accepted, coalesced = 0, 0
     if not full then
@@ -186,8 +191,11 @@ while i <= #ARGV do
       end
     end
     tally((clean and not full) and 'accepted' or 'rejected', 1)
-    results[#results + 1] = { 0, accepted, coalesced, unpack(refused) }
+    if accepted < n_numbers or coalesced > 0 then
+      results[#results + 1] = { index, 0, accepted, coalesced, unpack(refused) }
+    end
   end
+  index = index + 1
 end
 
 for p, list in pairs(pushed) do

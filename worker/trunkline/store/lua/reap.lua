@@ -9,7 +9,7 @@ local reaped, taken_up = 0, 0
 local function take_up(a, p, n, sent)
   local key = entry_key(p, n)
   local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v')
-  call('HDEL', key, 'l', 'g', 'w')
+  call('HDEL', key, 'g', 'w')
   if e[3] and (sent or e[4] or e[5] == 'd') then reassert(a, n, p) end
   if e[1] then
     call('HSET', key, 's', e[1], 'u', NOW)

@@ -23,7 +23,7 @@ local n_attached = 0
 
 local function close(n, key, state)
   call('HSET', key, 's', state, 'u', NOW)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'l')
+  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w')
   move(p, 'f', state)
   tell(p, n, state)
   close_entry(p, n)
@@ -32,7 +32,7 @@ end
 local function attach(n, key, e)
   n_attached = n_attached + 1
   call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'l', 'ec', 'ea', 'em', 'er')
+  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'ec', 'ea', 'em', 'er') end
   tell(p, n, 'a')
   if e.again then
     call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
@@ -67,14 +67,14 @@ local function try_again(n, key, o, in_doubt)
     call('HDEL', key, 'v', 't')
   end
   if absent[n] then call('HSET', key, 'b', 1) end
-  call('HDEL', key, 'c', 'l')
+  call('HDEL', key, 'c')
   wait_until(n, key, o[3])
 end
 
 local function bury(n, key, e, o)
   call('HINCRBY', key, 'k', 1)
   note_error(key, o)
-  call('HDEL', key, 'c', 'g', 'l', 'f')
+  call('HDEL', key, 'c', 'g', 'f')
   if e.again then -- a newer event came while it was under way: it counts
     call('HDEL', key, 'k')
     call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
@@ -88,7 +88,6 @@ local function bury(n, key, e, o)
 end
 
 local function put_back(n, key, o)
-  call('HDEL', key, 'l')
   if o[3] and tonumber(o[3]) > 0 then
     wait_until(n, key, o[3])
   else
@@ -100,8 +99,9 @@ end
 
 for _, n in ipairs(numbers) do
   local key = entry_key(p, n)
-  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v')
-  local e = { wish = v[1], again = v[2], contended = v[3], tried = sent or v[4] or v[5] == 'd' }
+  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec')
+  local e = { wish = v[1], again = v[2], contended = v[3], tried = sent or v[4] or v[5] == 'd',
+    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] }
   local o = outcome[n]
   if not o then o = { n, sent and 'verify' or 'back', sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
   local what = o[2]
@@ -118,7 +118,6 @@ for _, n in ipairs(numbers) do
     bury(n, key, e, o)
   elseif what == 'split' then
     note_error(key, o)
-    call('HDEL', key, 'l')
     call('HSET', key, 's', 'q', 'u', NOW)
     move(p, 'f', 'q')
     halves[#halves + 1] = n
