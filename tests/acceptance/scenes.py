@@ -136,7 +136,7 @@ class Stage:
             entries = self.entries(scene)
             return entries if all(each.state in ENDED for each in entries) else []
 
-        return until(ended, f"{scene.name} {self.told(scene)}")
+        return until(ended, lambda: f"{scene.name} {self.told(scene)}")
 
     def ends(self, scene: Scene, *, attached: str = "", dead: str = "") -> None:
         """Waits for the end and compares."""

@@ -1,4 +1,4 @@
-"""A place where things crash: a store, the stand-in API, real worker processes beside them, and what must hold after it.
+"""A place where things crash: a store, the stand-in API, real processes beside them, and what must hold afterwards.
 
 Nothing here waits for a fixed time: conditions are asked for until they hold or a generous deadline is over.
 """
@@ -58,7 +58,7 @@ type = "inbound"
 
 
 class Running:
-    """A process of trunkline with all its children: they share its stderr, so its end says that all of them are gone."""
+    """A process of trunkline and its children: they share its stderr, so the end of that says that all are gone."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -102,6 +102,10 @@ class Running:
     def has_left_nobody(self) -> bool:
         """Waits until it and all its children are gone."""
         return self.all_gone.wait(PATIENCE_S)
+
+    def was_surprised(self) -> list[str]:
+        """What it and its children logged of exceptions that nobody expected."""
+        return [line for line in self.lines if "Traceback" in line]
 
     def close(self) -> None:
         """Ends what is left of it, stopped or not."""
@@ -215,7 +219,7 @@ class Site:
         assert self.sandbox.stats()["attached"] == len(self.pushed)
 
     def is_whole(self) -> None:
-        """Nothing lost, the books balanced, nothing sent again whose answer had been settled, no number in two calls."""
+        """Nothing lost, the books balanced, nothing sent again that was settled, no number in two calls at once."""
         books = reading.books(self.store)
         assert self.store.audit() == []
         assert books.balanced, books
@@ -229,12 +233,13 @@ class Site:
         assert (seen["duplicates_in_call"], seen["in_two_calls_numbers"]) == (0, [])
 
     def sent_after_the_settle(self) -> list[tuple[str, dict[str, Any]]]:
-        """The attach calls that carried a number which the store knew as attached, by the store's and the API's clock."""
+        """The attach calls that carried a number which the store knew as attached; both go by this machine's clock."""
         settled: dict[str, int] = {}
-        outcomes: list[tuple[str, dict[str, str]]] = self.store.client.xrange("{tl}:outcomes")  # type: ignore[assignment]
+        outcomes: Any = self.store.client.xrange("{tl}:outcomes")
         for _, outcome in outcomes:
             if outcome["state"] == State.attached.value:
-                settled.setdefault(outcome["number"], int(outcome["at"]))
+                for number in outcome["numbers"].split("\n"):
+                    settled.setdefault(number, int(outcome["at"]))
         wrong = []
         for call in self.attach_calls():
             came_ms = datetime.fromisoformat(call["at"]).timestamp() * 1000
@@ -260,7 +265,7 @@ class Site:
     def was_taken_up_in_time(self) -> None:
         """Not before the lease was over, and within it and one second. The store's clock decides, ours looks on."""
         seconds = self.taken_up_s()
-        print(f"taken up {seconds:.2f} s after a lease of {LEASE_S:g} s began")  # noqa: T201 - what it was, for `pytest -s`
+        print(f"taken up {seconds:.2f} s after a lease of {LEASE_S:g} s began")
         assert LEASE_S - 0.1 <= seconds <= LEASE_S + 1 + NOISE_S
 
     def _no_leases(self) -> bool:
@@ -333,11 +338,14 @@ class Pushing(threading.Thread):
 def site_by_url(folder: Path, **configured: float) -> Iterator[Site]:
     """A server by URL, on disk with every write, and a proxy in front of it for the workers."""
     (folder / "valkey").mkdir()
-    with running("valkey", folder / "valkey", appendonly="yes", appendfsync="always") as server:
-        with StoreProxy(server.port) as proxy, _site(folder, configured, TRUNKLINE_REDIS_URL=server.url) as site:
-            site._proxy = proxy
-            site.open_store()
-            yield site
+    with (
+        running("valkey", folder / "valkey", appendonly="yes", appendfsync="always") as server,
+        StoreProxy(server.port) as proxy,
+        _site(folder, configured, TRUNKLINE_REDIS_URL=server.url) as site,
+    ):
+        site._proxy = proxy
+        site.open_store()
+        yield site
 
 
 @contextmanager

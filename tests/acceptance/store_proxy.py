@@ -191,7 +191,8 @@ class StoreProxy:
         return self._names.get(sha, "")
 
     def _take(self, script: str, at: Point, reply: bytes) -> Caught | None:
-        if not script or reply.startswith(b"-NOSCRIPT") or (script == "claim" and at == "reply" and b"batch" not in reply):
+        nothing_claimed = script == "claim" and at == "reply" and b"batch" not in reply
+        if not script or nothing_claimed or reply.startswith(b"-NOSCRIPT"):
             return None
         with self._mutex:
             for caught in self._catches:

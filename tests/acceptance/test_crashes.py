@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import redis
-from trunkline.contract import State
-from trunkline.store import reading
-from trunkline.valkey_process import Home
 
 from acceptance.site import TRUNKLINE, Pushing, Site, site_by_url, site_embedded
 from acceptance.store_proxy import Point
 from acceptance.worker_harness import until
+from trunkline.contract import State
+from trunkline.store import reading
+from trunkline.valkey_process import Home
 
 A_FEW = 12  # numbers: a batch that a read-back asks for one by one
 
@@ -178,6 +178,7 @@ def test_a_worker_killed_is_started_again_and_a_killed_supervisors_workers_stop(
     supervisor.signal(signal.SIGKILL)
     assert supervisor.has_left_nobody()
     assert len(supervisor.logged("worker_stopped")) == 2
+    assert supervisor.was_surprised() == []
 
 
 # stops
@@ -193,6 +194,7 @@ def test_sigterm_under_load_settles_what_was_sent_and_hands_back_the_rest(slow: 
     (supervisor.signal if whom == "the supervisor" else supervisor.signal_group)(signal.SIGTERM)
     assert supervisor.exit_code() == 0
     assert supervisor.has_left_nobody()
+    assert supervisor.was_surprised() == []
     assert supervisor.logged("batch_handed_back")
     nothing_is_under_way_and_what_was_sent_is_settled(slow)
     slow.start(*TRUNKLINE, "worker")
@@ -210,6 +212,7 @@ def test_ctrl_c_on_up_settles_before_the_server_goes_and_leaves_nobody(slow: Sit
     terminal.signal_group(signal.SIGINT)
     assert terminal.exit_code() == 0
     assert terminal.has_left_nobody()
+    assert terminal.was_surprised() == []
     assert not Home(slow.settings.store.data_dir / "valkey").serving()
     slow.open_store()
     nothing_is_under_way_and_what_was_sent_is_settled(slow)
@@ -275,6 +278,5 @@ def server_of(site: Site) -> int:
 
 
 def kill(pid: int) -> None:
-
 
     os.kill(pid, signal.SIGKILL)

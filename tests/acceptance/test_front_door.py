@@ -12,13 +12,13 @@ import dramatiq
 import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
+
+from acceptance.worker_harness import environment, until, working
+from servers import HOST, Server, program, running
 from trunkline.actors import EVENT_ACTOR, EVENTS_QUEUE
 from trunkline.contract import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, reading
-
-from acceptance.worker_harness import environment, until, working
-from servers import HOST, Server, program, running
 
 CONFIGURATION = """
 [batch]

@@ -50,11 +50,12 @@ for line in sys.stdin:
 """
 
 
-def until(condition: Callable[[], Found], what: str, within: float = PATIENCE_S) -> Found:
+def until(condition: Callable[[], Found], what: str | Callable[[], str], within: float = PATIENCE_S) -> Found:
     """The first thing the condition returns that is true; fails with `what` was waited for when time is up."""
     deadline = time.monotonic() + within
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {within:g} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what if isinstance(what, str) else what()}: not within {within:g} s")
         time.sleep(0.03)
     return found
 

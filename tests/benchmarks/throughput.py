@@ -53,22 +53,22 @@ max_s = 4.0
 
 
 @contextlib.contextmanager
-def stand_in(latency: float, fail_rate: float) -> Iterator[str]:
-    """The sandbox in a process of its own; its URL."""
+def stand_in(latency: float, fail_rate: float) -> Iterator[tuple[str, int]]:
+    """The sandbox in a process of its own: its URL and its pid."""
     command = [sys.executable, "-m", "trunkline", "sandbox", "--port", "0", "--latency", str(latency)]
     process = subprocess.Popen([*command, "--fail-rate", str(fail_rate)], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
         assert found, "the sandbox said no URL"
-        yield found[0]
+        yield found[0], process.pid
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
 
 
 @contextlib.contextmanager
-def workers(env: dict[str, str], settings: Settings, processes: int, log: Path) -> Iterator[None]:
+def workers(env: dict[str, str], settings: Settings, processes: int, log: Path) -> Iterator[Supervisor]:
     """Supervised worker processes."""
     with log.open("wb") as stderr:
         supervisor = Supervisor(env, processes, settings.worker.grace_s, stderr=stderr)
@@ -76,7 +76,7 @@ def workers(env: dict[str, str], settings: Settings, processes: int, log: Path) 
         watch = Thread(target=supervisor.run)
         watch.start()
         try:
-            yield
+            yield supervisor
         finally:
             supervisor.stop()
             watch.join()
@@ -109,7 +109,7 @@ class Watch:
             self.seen.append((time.perf_counter(), ended))
             if ended >= self.numbers:
                 return
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def when(self, share: float) -> float:
         """The moment at which this share had ended."""
@@ -121,6 +121,12 @@ def commands(opened: Opened) -> int:
     return int(opened.store.client.info("stats")["total_commands_processed"])
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(opened: Opened) -> int:
     """Bytes the server has allocated."""
     return int(opened.store.client.info("memory")["used_memory"])
@@ -129,7 +135,10 @@ def memory(opened: Opened) -> int:
 def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
     """Every figure: what, how much, what was aimed at."""
     rows: list[tuple[str, str, str]] = []
-    with tempfile.TemporaryDirectory(prefix="trunkline-bench-") as name, stand_in(args.latency, args.fail_rate) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="trunkline-bench-") as name,
+        stand_in(args.latency, args.fail_rate) as (url, stand_in_pid),
+    ):
         folder = Path(name)
         config = folder / "trunkline.toml"
         config.write_text(configuration(args.profiles), encoding="utf-8")
@@ -144,7 +153,7 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
         opened = open_store(settings)
         opened.store.publish(policies_of(settings), whole=True)
         enqueuer = Enqueuer.from_settings(opened.store, settings)
-        with workers(env, settings, args.processes, folder / "worker.log"):
+        with workers(env, settings, args.processes, folder / "worker.log") as supervisor:
             time.sleep(4)  # until the processes are up
             before = commands(opened)
             time.sleep(IDLE_S)
@@ -153,10 +162,14 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             watch = Watch(opened, args.numbers)
             watching = Thread(target=watch.run)
             watching.start()
+            pids = {"producer": [os.getpid()], "workers": supervisor.pids(), "stand-in": [stand_in_pid]}
+            pids["store"] = [int(opened.store.client.info("server")["process_id"])]
+            used = {who: sum(map(cpu_of, each)) for who, each in pids.items()}
             started = time.perf_counter()
             summary = enqueuer.enqueue(batch)
             pushed = time.perf_counter() - started
             watching.join()
+            used = {who: sum(map(cpu_of, each)) - used[who] for who, each in pids.items()}
         books = watch.books
         assert books is not None
         almost, end = watch.when(0.95) - started, watch.when(1.0) - started
@@ -166,9 +179,14 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
         per_thousand = 1000 * books.calls["attach"] / args.numbers
         rows += [
             ("events a second, push to settled", f"{0.95 * args.numbers / almost:,.0f}", "8,000 or more"),
-            ("  over 95 % of them, in", f"{almost:.2f} s", f"the push itself took {pushed:.2f} s"),
+            ("  95 % of them were settled in", f"{almost:.2f} s", f"the push itself took {pushed:.2f} s"),
             ("  the last after its backoff, at", f"{end:.2f} s", f"{args.numbers / end:,.0f} a second over all"),
             ("calls per 1,000 numbers", f"{per_thousand:.1f}", "12 or fewer"),
+            (
+                "processor time a number",
+                f"{1e6 * sum(used.values()) / args.numbers:.0f} µs",
+                ", ".join(f"{who} {1e6 * each / args.numbers:.0f}" for who, each in used.items()),
+            ),
             ("numbers the stand-in failed", f"{stats['attach']['failed']:,}", ""),
             ("idle commands a second", f"{idle:.1f}", "25 or fewer"),
         ]
@@ -192,9 +210,8 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--fail-rate", type=float, default=0.02)
     args = parser.parse_args()
-    print(
-        f"{args.numbers:,} numbers, {args.profiles} profiles, {args.processes} x {args.threads} threads, API {args.latency * 1000:g} ms"
-    )
+    print(f"{args.numbers:,} numbers, {args.profiles} profiles, {args.processes} x {args.threads} threads,", end=" ")
+    print(f"an API of {args.latency * 1000:g} ms that fails {args.fail_rate:.0%} of the numbers at each try")
     for what, figure, aim in run(args):
         print(f"  {what:<36}{figure:>22}   {aim}")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
+
 from store_steps import (
     LEASE_MS,
     attach,
@@ -40,12 +42,8 @@ def test_numbers_wait_for_company_no_longer_than_max_wait(store: Store) -> None:
 def test_a_full_batch_goes_at_once(store: Store) -> None:
     publish(store, wait_ms=60_000)
     push(store, *(number(n) for n in range(250)))
-    sizes = [len(batch.numbers) for batch in iter(lambda: store.claim(LEASE_MS), idle_for(60_000)) if isinstance(batch, Batch)]
-    assert sizes == [100, 100]
-
-
-def idle_for(ms: int) -> Idle:
-    return Idle(ms)
+    assert [len(claim(store).numbers), len(claim(store).numbers)] == [100, 100]
+    assert idle(store) == Idle(60_000)
 
 
 def test_profiles_of_an_account_take_turns(store: Store) -> None:
@@ -82,7 +80,7 @@ def test_requests_of_an_account_are_an_interval_apart(store: Store, interval_ms:
         left.append(store.now_ms or 0)
         attach(store, batch)
     assert abs((left[-1] - left[0]) - 11 * interval_ms) <= 10, "neither faster nor slower"
-    assert all(later - sooner >= interval_ms - 10 for sooner, later in zip(left, left[1:], strict=False))
+    assert all(later - sooner >= interval_ms - 10 for sooner, later in pairwise(left))
 
 
 def test_a_second_request_of_a_batch_waits_for_the_rate_too(store: Store) -> None:
@@ -232,7 +230,9 @@ def test_an_accounts_trouble_does_not_hold_up_another(store: Store) -> None:
     store.publish(Policies(accounts, profiles), whole=True)
     for n in range(20):
         store.push([delivery([("slow", number(n))]), delivery([("fast", number(n))])])
-    seen = Counter(batch.account for batch in iter(lambda: store.claim(LEASE_MS), Idle(None)) if isinstance(batch, Batch))
+    seen = Counter(
+        batch.account for batch in iter(lambda: store.claim(LEASE_MS), Idle(None)) if isinstance(batch, Batch)
+    )
     assert seen == {"slow": 1, "fast": 10}
 
 

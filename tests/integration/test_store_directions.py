@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from store_steps import (
     LEASE_MS,
     attach,
@@ -165,7 +166,9 @@ def test_an_entry_cancelled_in_a_crash_after_a_doubtful_call_leaves_the_other_di
     assert is_sound(store)
 
 
-def test_two_profiles_that_own_a_direction_each_but_send_both_do_not_overwrite_each_other_for_ever(store: Store) -> None:
+def test_two_profiles_that_own_a_direction_each_but_send_both_do_not_overwrite_each_other_for_ever(
+    store: Store,
+) -> None:
     assert store.now_ms is not None
     start = store.now_ms
     store.push([delivery([("out", N)], occurred_ms=start)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+
 from servers import HOST, Server
 from store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
 from trunkline.store import Store, StoreUnavailable, reading
@@ -128,7 +129,7 @@ def test_a_push_is_one_round_trip(store: Store, server: Server) -> None:
 
         def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
             Counted.round_trips += 1
-            super().send_packed_command(*args, **kwargs)
+            super().send_packed_command(*args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py's
 
     pool = redis.ConnectionPool(connection_class=Counted, host=HOST, port=server.port, **CONNECTION)
     with redis.Redis.from_pool(pool) as client:
@@ -151,14 +152,23 @@ def test_a_store_that_is_not_there_is_unavailable() -> None:
         push(Store(nowhere), number(1))
 
 
+def used_memory(store: Store, which: str) -> int:
+    info: dict[str, int] = store.client.info("memory")
+    return info[which]
+
+
+def fill(store: Store) -> None:
+    for start in range(1_000, 100_000, 500):
+        push(store, *(number(start + n) for n in range(500)))
+
+
 def test_a_server_without_memory_refuses_and_the_books_still_balance(store: Store) -> None:
     push(store, *(number(n) for n in range(300)))
     batch = sent(store, claim(store))
-    store.client.config_set("maxmemory", str(store.client.info("memory")["used_memory"] + 200_000))  # type: ignore[index]  # not async
+    store.client.config_set("maxmemory", str(used_memory(store, "used_memory") + 200_000))
     try:
         with pytest.raises(StoreUnavailable, match="out of memory"):
-            for start in range(1_000, 100_000, 500):
-                push(store, *(number(start + n) for n in range(500)))
+            fill(store)
         assert is_sound(store)
         with pytest.raises(StoreUnavailable, match="out of memory"):
             store.settle(batch.id, Settlement("f0", attached=tuple(leased.number for leased in batch.numbers)))
@@ -170,9 +180,6 @@ def test_a_server_without_memory_refuses_and_the_books_still_balance(store: Stor
 
 
 def test_an_attached_number_takes_less_than_700_bytes(store: Store) -> None:
-    def used() -> int:
-        return int(store.client.info("memory")["used_memory_dataset"])  # type: ignore[index]  # not async
-
     def attach_numbers(first: int, last: int) -> None:
         push(store, *(number(n) for n in range(first, last)))
         for _ in range(first, last, 100):
@@ -180,9 +187,9 @@ def test_an_attached_number_takes_less_than_700_bytes(store: Store) -> None:
             go_on(store, 1)
 
     attach_numbers(0, 1_000)
-    before = used()
+    before = used_memory(store, "used_memory_dataset")
     attach_numbers(1_000, 6_000)
-    assert (used() - before) / 5_000 < 700
+    assert (used_memory(store, "used_memory_dataset") - before) / 5_000 < 700
 
 
 def test_profiles_of_a_producer_do_not_overwrite_those_of_a_worker(store: Store) -> None:
@@ -192,5 +199,5 @@ def test_profiles_of_a_producer_do_not_overwrite_those_of_a_worker(store: Store)
     )
     assert store.publish(theirs, whole=False) == 1
     push(store, number(1))
-    push(store, number(1), profile="sales")
+    push(store, number(2), profile="sales")
     assert {claim(store).fingerprint, claim(store).fingerprint} == {"f0", "theirs"}

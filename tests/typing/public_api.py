@@ -8,7 +8,9 @@ from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
 
 def enqueue_some(config: Path | None) -> tuple[int, list[str]]:
     with Enqueuer.open(config) as enqueuer:
-        event = NumberEvent(event_id="order-17", numbers=("+14155550100",), profile="support", metadata={"customer": "42"})
+        event = NumberEvent(
+            event_id="order-17", numbers=("+14155550100",), profile="support", metadata={"customer": "42"}
+        )
         summary: Summary = enqueuer.enqueue([event])
         refusals: tuple[Refusal, ...] = summary.rejected
         return summary.accepted, [refusal.message for refusal in refusals]

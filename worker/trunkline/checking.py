@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,11 +28,16 @@ from trunkline.store.model import Batch, Leased
 
 LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
 MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
+ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the read-back says of a batch: `unanswered` could not be asked, (code, message) says why."""
+    """What the read-back says of a batch.
+
+    `unanswered` could not be asked, `trouble` (code, message) says why; `later` is left for the next batch: the others
+    took their time, or there was trouble after they were known.
+    """
 
     attached: tuple[str, ...]
     absent: tuple[str, ...]
@@ -40,6 +46,7 @@ class Checked:
     trouble: tuple[str, str] = ("", "")
     gate: GateAccount | None = None
     found_after_doubt: bool = False
+    later: tuple[Leased, ...] = ()
 
 
 class _Unreadable(Exception):
@@ -64,19 +71,24 @@ def check(
     if not asked:
         return Checked((), (), batch.numbers)
     rest = tuple(each for each in batch.numbers if each not in asked)
+    now = time.monotonic()
     reader = _Reader(api, deadline, permit, scrub)
     try:
-        found, absent = _ask(asked, profile, reader)
+        answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
     except _Unreadable as error:
         return Checked((), (), rest, tuple(asked), (error.code, error.message), error.gate)
+    found = {each.number for each in asked if answer.known[each.number] == "attached"}
+    absent = {each.number for each in asked if answer.known[each.number] == "absent"}
     logger(profile=profile.name, batch=batch.id).info(
-        Log.read_back, asked=len(asked), found=len(found), absent=len(absent)
+        Log.read_back, asked=len(asked), found=len(found), absent=len(absent), later=len(answer.later)
     )
     return Checked(
         attached=tuple(each.number for each in asked if each.number in found),
         absent=tuple(each.number for each in asked if each.number in absent),
-        to_send=tuple(each for each in batch.numbers if each.number not in found),
+        to_send=tuple(each for each in batch.numbers if each.number not in found and each not in answer.later),
+        gate=answer.gate,
         found_after_doubt=any(each.verify == "d" and each.number in found for each in asked),
+        later=answer.later,
     )
 
 
@@ -88,17 +100,35 @@ def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
     return leased.verify == "d" or profile.retry.verify == "always"
 
 
-def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader) -> tuple[set[str], set[str]]:
-    """The numbers proven attached, and those the API does not have; the rest is unclear."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The verdict on each number that was asked, those left for later, and the gate that closed meanwhile."""
+
+    known: dict[str, Proof]
+    later: tuple[Leased, ...] = ()
+    gate: GateAccount | None = None
+
+
+def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: float) -> _Answer:
+    """Asks until `enough` (monotonic seconds); once something is known, trouble ends it and is no error any more."""
     listing = reader.listing() if len(asked) >= LISTING_FROM else None
-    verdicts = {each.number: _judge(each, profile, listing, None) for each in asked}
-    unclear = [each for each in asked if verdicts[each.number] == "unclear"]
-    if len(unclear) <= MOST_DETAILS:
-        for each in unclear:
-            verdicts[each.number] = _judge(each, profile, listing, reader.detail(each.number))
-    return {n for n, verdict in verdicts.items() if verdict == "attached"}, {
-        n for n, v in verdicts.items() if v == "absent"
-    }
+    known = {each.number: _judge(each, profile, listing, None) for each in asked}
+    unclear = [each for each in asked if known[each.number] == "unclear"]
+    if len(unclear) > MOST_DETAILS:
+        return _Answer(known)
+    progress = len(unclear) < len(asked)
+    for index, each in enumerate(unclear):
+        if progress and time.monotonic() >= enough:
+            return _Answer(known, tuple(unclear[index:]))
+        try:
+            detail = reader.detail(each.number)
+        except _Unreadable as error:
+            if not progress:
+                raise
+            return _Answer(known, tuple(unclear[index:]), error.gate)
+        known[each.number] = _judge(each, profile, listing, detail)
+        progress = True
+    return _Answer(known)
 
 
 def _judge(each: Leased, profile: Profile, listing: Listing | None, detail: NumberDetail | None) -> Proof:

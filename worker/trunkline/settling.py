@@ -37,6 +37,7 @@ def settlement_of(
         else:
             others.append(_other(batch, profile, each, outcome))
     others += [Other(each.number, "back") for each in checked.unanswered if gate is not None]
+    others += [Other(each.number, "back") for each in checked.later]
     return Settlement(
         fingerprint=batch.fingerprint,
         attached=tuple(attached),

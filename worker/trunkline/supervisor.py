@@ -40,7 +40,7 @@ class Supervisor:
     grace_s: float
     stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
     _slots: list[_Slot] = field(default_factory=list)
-    # Plain flags: a signal's handler that takes a lock waits for ever if the signal came while its thread held that lock.
+    # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
     _stopping: bool = False
     _hurry: bool = False
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from trunkline.attach import GateAccount, SplitBatch, Verdict, no_answer, read_answer, request_body
+from trunkline.attach import GateAccount, SplitBatch, Verdict, make_scrubber, no_answer, read_answer, request_body
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.checking import Checked, check
 from trunkline.observe import Log, logger
-from trunkline.permits import Permits
+from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.profiles import Profile
 from trunkline.settling import settlement_of
 from trunkline.store import StoreUnavailable
@@ -45,7 +45,14 @@ class Trip:
         self._batch = batch
         self._profile = profile
         self._api = api
-        self._tools = _Tools(deadline=deadline, permits=permits, vault=vault, scrub=scrub, gate_s=gate_s)
+        if profile.registers:
+            # The API derives the passwords of such a profile, and may repeat them in whatever it says.
+            derived = make_scrubber(vault.known(profile.name))
+            self._tools = _Tools(
+                deadline=deadline, permits=permits, vault=vault, scrub=lambda text: derived(scrub(text)), gate_s=gate_s
+            )
+        else:
+            self._tools = _Tools(deadline=deadline, permits=permits, vault=vault, scrub=scrub, gate_s=gate_s)
 
     def make(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
@@ -54,7 +61,12 @@ class Trip:
             return settlement_of(self._batch, self._profile, checked, None, self._gate(checked.gate))
         if not checked.to_send:
             return settlement_of(self._batch, self._profile, checked, None, None)
-        verdict = self._send([each.number for each in checked.to_send])
+        try:
+            verdict = self._send([each.number for each in checked.to_send])
+        except (Stopped, OutOfTime):
+            if not checked.attached:
+                raise
+            return settlement_of(self._batch, self._profile, checked, None, None)  # what was found counts all the same
         gate = self._gate(verdict) if isinstance(verdict, GateAccount) else None
         return settlement_of(self._batch, self._profile, checked, verdict, gate)
 

@@ -40,18 +40,30 @@ class Vault:
 
     def __init__(self, store: Store, key: SecretStr | None) -> None:
         self._store = store
+        self._known: dict[str, frozenset[str]] = {}
         # Both alphabets, as the settings take them: - and _ in place of + and / must not be skipped over.
         self._key = base64.urlsafe_b64decode(key.get_secret_value()) if key else None
 
     def keep(self, profile: str, password: SecretStr) -> None:
         """Stores a password sealed, each distinct one once. Raises VaultLocked without a key."""
         text = password.get_secret_value().encode()
+        self._known[profile] = self.known(profile) | {password.get_secret_value()}
         field = hashlib.blake2b(text, key=self._need_key(), digest_size=16).hexdigest()
         sealed = base64.b64encode(SecretBox(self._need_key()).encrypt(text)).decode()
         with translated():
             client = self._store.client
             if not client.hexists(_name(profile), field):
                 client.hsetnx(_name(profile), field, json.dumps({"at": self._now_ms(), "sealed": sealed}))
+
+    def known(self, profile: str) -> frozenset[str]:
+        """The values of a profile's passwords, for whoever scrubs texts of them; none without the key they need."""
+        if profile not in self._known:
+            try:
+                kept = self.passwords(profile)[0]
+            except VaultLocked:
+                kept = ()
+            self._known[profile] = frozenset(each.password.get_secret_value() for each in kept)
+        return self._known[profile]
 
     def note_lost(self, profile: str) -> None:
         """Notes that an answer which carried a password did not arrive."""

@@ -87,6 +87,12 @@ local function bury(n, key, e, o)
   end
 end
 
+-- What an event asked for during this call, the next one does.
+local function carry(key, e)
+  if e.again == 'f' then call('HSET', key, 'f', 1) end
+  if e.again then call('HDEL', key, 'g') end
+end
+
 local function put_back(n, key, o)
   if o[3] and tonumber(o[3]) > 0 then
     wait_until(n, key, o[3])
@@ -112,17 +118,18 @@ for _, n in ipairs(numbers) do
     attach(n, key, e)
   elseif what == 'retry' or what == 'verify' then
     try_again(n, key, o, what == 'verify')
-    if e.again == 'f' then call('HSET', key, 'f', 1) end
-    call('HDEL', key, 'g')
+    carry(key, e)
   elseif what == 'dead' then
     bury(n, key, e, o)
   elseif what == 'split' then
     note_error(key, o)
     call('HSET', key, 's', 'q', 'u', NOW)
+    carry(key, e)
     move(p, 'f', 'q')
     halves[#halves + 1] = n
   else
     put_back(n, key, o)
+    carry(key, e)
   end
   if e.contended and e.tried and (over or what == 'attached' or what == 'dead') then reassert(a, n, p) end
 end

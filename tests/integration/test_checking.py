@@ -1,0 +1,126 @@
+"""A read-back that takes longer than a batch may: what is known counts, and the rest is asked the next time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from store_steps import claim, number, publish, push, sent, settle
+from trunkline.attach import request_body
+from trunkline.bland import BlandApi
+from trunkline.checking import Checked, check
+from trunkline.directions import Direction
+from trunkline.permits import OutOfTime, Permits
+from trunkline.profiles import Profile
+from trunkline.sandbox import Sandbox, SandboxRules
+from trunkline.settings import Account
+from trunkline.settling import settlement_of
+from trunkline.store import Store
+from trunkline.store.model import Batch, Leased
+from trunkline.tables import Secret
+from trunkline.trip import Trip
+from trunkline.vault import Vault
+
+PROFILE = Profile(name="support", directions=(Direction(type="inbound"),))
+IN_DOUBT = tuple(Leased(f"+1415200000{i}", verify="d", sent_ms=0) for i in range(10))
+BATCH = Batch(
+    id="1-a", profile="support", account="default", fingerprint="f", is_child=False, half_open=False, gate_count=0,
+    now_ms=0, numbers=IN_DOUBT,
+)  # fmt: skip
+
+
+@contextmanager
+def calling(sandbox: Sandbox) -> Iterator[BlandApi]:
+    account = Account(name="default", base_url=sandbox.base_url, key=Secret("key", SecretStr("sandbox-key")))
+    api = BlandApi(account)
+    yield api
+    api.close()
+
+
+def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 1000) -> Checked:
+    """A check that has so much time, and leave for so many requests."""
+    left = iter(range(permits))
+
+    def permit() -> None:
+        if next(left, None) is None:
+            raise OutOfTime
+
+    with calling(sandbox) as api:
+        return check(batch, PROFILE, api, deadline=time.monotonic() + seconds, permit=permit, scrub=str)
+
+
+def attached(sandbox: Sandbox, numbers: tuple[Leased, ...]) -> None:
+    body = request_body(PROFILE, [each.number for each in numbers])
+    with calling(sandbox) as api:
+        api.attach(body, deadline=time.monotonic() + 10, permit=lambda: None)
+
+
+def test_a_slow_read_back_of_many_numbers_comes_to_an_end_in_several_batches() -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        attached(sandbox, IN_DOUBT)
+        sandbox.change(latency_s=0.1)
+        batch, found = BATCH, 0
+        while batch.numbers:
+            read = checked(sandbox, batch, seconds=0.8)
+            assert read.attached, "no progress"
+            assert (read.to_send, read.unanswered) == ((), ())
+            settlement = settlement_of(batch, PROFILE, read, None, None)
+            assert {(each.number, each.kind) for each in settlement.others} == {(e.number, "back") for e in read.later}
+            found += len(read.attached)
+            batch = replace(batch, numbers=read.later)
+        assert found == len(IN_DOUBT)
+
+
+@pytest.mark.parametrize("permits", [4, 5, 9])
+def test_a_rate_that_lets_only_some_be_asked_leaves_the_others_for_later(permits: int) -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        attached(sandbox, IN_DOUBT)
+        read = checked(sandbox, BATCH, seconds=10, permits=permits)
+        assert len(read.attached) == permits - 1  # one was for the listing
+        assert len(read.attached) + len(read.later) == len(IN_DOUBT)
+
+
+def test_trouble_after_some_answers_counts_them_and_leaves_the_others_for_later() -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        attached(sandbox, IN_DOUBT)
+        sandbox.script([{"on": "number"}] * 3 + [{"on": "number", "status": 401, "body": {"errors": []}}])
+        read = checked(sandbox, BATCH, seconds=10)
+        assert (len(read.attached), len(read.later)) == (3, 7)
+        assert read.gate is not None
+
+
+def test_nothing_read_back_is_a_doubt_that_stays() -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        sandbox.script([{"on": "number", "status": 500, "body": "oh"}])
+        read = checked(sandbox, replace(BATCH, numbers=IN_DOUBT[:2]), seconds=10)
+        assert (read.unanswered, read.to_send, read.later) == (IN_DOUBT[:2], (), ())
+
+
+def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(store: Store) -> None:
+    in_doubt, new = number(1), number(2)
+    publish(store, wait_ms=0, directions="i")
+    push(store, in_doubt)
+    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    publish(store, wait_ms=0, directions="i", interval_ms=60_000)
+    push(store, new)
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
+        attached(sandbox, (Leased(in_doubt),))
+        trip = Trip(
+            claim(store),
+            PROFILE,
+            api,
+            deadline=time.monotonic() + 10,
+            permits=Permits(store, threading.Event()),
+            vault=Vault(store, None),
+            scrub=str,
+            gate_s=lambda _: 1.0,
+        )
+        settlement = trip.make()
+    assert settlement.attached == (in_doubt,)
+    assert [(each.number, each.kind) for each in settlement.others] == [(new, "back")]
