@@ -17,14 +17,6 @@ from servers import Server, require_redis, running
 NOON = 1_790_000_000_000  # where injected clocks start, in ms
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked chaos runs only when it is asked for (`-m chaos`)."""
-    if not config.option.markexpr:
-        chosen = [item for item in items if "chaos" not in item.keywords]
-        config.hook.pytest_deselected(items=[item for item in items if "chaos" in item.keywords])
-        items[:] = chosen
-
-
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Valkey server for the whole session; it keeps nothing on disk."""

@@ -6,22 +6,18 @@ Nothing here waits for a fixed time: conditions are asked for until they hold or
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
+import redis
+
+from acceptance.running import WORKER, Running
 from acceptance.store_proxy import StoreProxy
-from acceptance.worker_harness import PATIENCE_S, environment, until
+from acceptance.worker_harness import environment, until
 from servers import running
 from trunkline.contract import NumberEvent, State
 from trunkline.opening import Opened, open_store
@@ -33,8 +29,6 @@ from trunkline_producers.enqueue import Enqueuer
 
 LEASE_S: Final = 2.0
 NOISE_S: Final = 4.0  # what a busy machine may add to a time that is promised
-WORKER: Final = (sys.executable, "-m", "trunkline.app")
-TRUNKLINE: Final = (sys.executable, "-m", "trunkline")
 CONFIGURATION: Final = """
 [accounts.default]
 key = {{ env = "BLAND_API_KEY" }}
@@ -55,78 +49,6 @@ grace_s = 10.0
 [[profiles.support.directions]]
 type = "inbound"
 """
-
-
-class Running:
-    """A process of trunkline and its children: they share its stderr, so the end of that says that all are gone."""
-
-    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            start_new_session=True,  # a process group of its own, as in a terminal: Ctrl-C reaches all of it
-        )  # fmt: skip
-        self.lines: list[str] = []
-        self.all_gone = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of one event, of it and its children."""
-        lines = (json.loads(line) for line in list(self.lines) if line.startswith("{"))
-        return [line for line in lines if line.get("event") == event]
-
-    def says(self, event: str, times: int = 1) -> None:
-        """Waits until an event was logged so often."""
-        until(lambda: len(self.logged(event)) >= times or not self._talks(event), f"{event} x{times} of {self}")
-        assert len(self.logged(event)) >= times, self
-
-    def children(self) -> list[int]:
-        """The worker processes that a supervisor has started and not lost again."""
-        lost = {line["pid"] for line in self.logged("process_died")}
-        return [line["pid"] for line in self.logged("process_started") if line["pid"] not in lost]
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def signal_group(self, number: int) -> None:
-        os.killpg(self.pid, number)
-
-    def exit_code(self) -> int:
-        """Waits for its end."""
-        return self.process.wait(PATIENCE_S)
-
-    def has_left_nobody(self) -> bool:
-        """Waits until it and all its children are gone."""
-        return self.all_gone.wait(PATIENCE_S)
-
-    def was_surprised(self) -> list[str]:
-        """What it and its children logged of exceptions that nobody expected."""
-        return [line for line in self.lines if "Traceback" in line]
-
-    def close(self) -> None:
-        """Ends what is left of it, stopped or not."""
-        if not self.all_gone.is_set():
-            with suppress(ProcessLookupError):
-                self.signal_group(signal.SIGKILL)
-        self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-
-    def __repr__(self) -> str:
-        return f"{self.process.args!r} ({self.pid}), which said:\n" + "\n".join(self.lines[-40:])
-
-    def _talks(self, event: str) -> bool:
-        return not self.all_gone.is_set() or bool(self.logged(event))
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stderr:
-            for line in stderr:
-                self.lines.append(line.decode(errors="replace").rstrip("\n"))
-        self.all_gone.set()
 
 
 @dataclass
@@ -254,7 +176,18 @@ class Site:
         """Every key of the store by URL, byte for byte."""
         assert self.settings.store.url is not None
         with connect(self.settings.store.url.get_secret_value(), decode_responses=False) as client:
-            return {key: client.dump(key) for key in client.scan_iter()}  # type: ignore[misc]  # redis-py types it for async too
+            return {key: client.dump(key) for key in client.scan_iter()}
+
+    def server(self) -> int:
+        """The process that serves the store now."""
+
+        def pid() -> int:
+            try:
+                return int(self.store.client.info("server")["process_id"])
+            except redis.ConnectionError:
+                return 0
+
+        return until(pid, "a server")
 
     def taken_up_s(self) -> float:
         """Seconds from the first lease of a batch to the second, as the store gave them out."""
@@ -273,65 +206,6 @@ class Site:
             return self.leases() == 0
         except StoreUnavailable:
             return False
-
-
-class Pushing(threading.Thread):
-    """A producer under load: one event after the other, each again until the store has taken it."""
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(daemon=True)
-        self.accepted: list[str] = []
-        self.refusals = 0  # how often the store was away
-        self._site = site
-        self._enqueuer = site.enqueuer()
-        self._enough = threading.Event()
-        self._failure: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def run(self) -> None:
-        try:
-            while not self._enough.wait(0.002):
-                self._push(self._site.new_numbers(1)[0])
-        except BaseException as error:  # noqa: BLE001 - raised in the test's thread
-            self._failure = error
-
-    def _push(self, number: str) -> None:
-        event = NumberEvent(event_id=number, numbers=(number,), profile="support", source="s")
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                summary = self._enqueuer.enqueue([event])
-                break
-            except StoreUnavailable:
-                self.refusals += 1
-                assert time.monotonic() < deadline, "the store does not come back"
-                self._enough.wait(0.05)
-        # One that was taken in although its answer never came is known at the second try.
-        assert summary.accepted + summary.duplicate == 1, summary
-        self.accepted.append(number)
-
-    def has_pushed(self, count: int) -> None:
-        """Waits until so many more are in."""
-        before = len(self.accepted)
-        until(lambda: len(self.accepted) >= before + count or self._failure, f"{count} pushes")
-        if self._failure is not None:
-            raise self._failure
-
-    def stop(self) -> None:
-        """Ends it; what was taken in is the site's from now on."""
-        if not self._enough.is_set():
-            self._enough.set()
-            self.join(PATIENCE_S)
-            assert not self.is_alive()
-            self._site.pushed += self.accepted
-            if self._failure is not None:
-                raise self._failure
 
 
 @contextmanager

@@ -127,6 +127,30 @@ def test_a_number_due_again_waits_for_company_and_goes_at_once_when_the_batch_is
     assert sorted(numbers_of(claim(store))) == [number(n) for n in (1, 2, 3)]
 
 
+def test_numbers_due_again_that_fill_a_batch_go_at_once(store: Store) -> None:
+    publish(store, size=3, wait_ms=1_000)
+    push(store, number(1), number(2), number(3))
+    settle(store, sent(store, claim(store)), "retry", (store.now_ms or 0) + 5_000)
+    assert idle(store) == Idle(5_000)
+    go_on(store, 5_000)
+    assert len(claim(store).numbers) == 3
+
+
+def test_a_profile_with_many_numbers_due_again_still_takes_turns(store: Store) -> None:
+    publish(store, size=10, profiles=("a", "b"))
+    push(store, *(number(n) for n in range(50)), profile="a")
+    at = (store.now_ms or 0) + 1_000
+    for batch in [claim(store) for _ in range(5)]:
+        settle(store, sent(store, batch), "retry", at)
+    go_on(store, 10_000)
+    push(store, *(number(1_000 + n) for n in range(30)), profile="b")
+    order = []
+    for _ in range(6):
+        go_on(store, 1)
+        order.append(claim(store).profile)
+    assert order == ["a", "b"] * 3
+
+
 def test_one_refused_number_in_a_hundred_is_found_in_sixteen_calls(store: Store) -> None:
     publish(store)
     push(store, *(number(n) for n in range(100)))

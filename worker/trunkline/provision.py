@@ -101,23 +101,23 @@ class Provisioner:
             log.warning(Log.batch_not_ours, hint="another configuration was published; restart this worker with it")
             self._settle(batch, started, _all_back(batch, batch.now_ms + NOT_OURS_MS))
             return
-        trip = Trip(
-            batch,
-            profile,
-            desk.api,
-            deadline=started + REQUESTS_SHARE * self._lease_s,
-            permits=self._permits,
-            vault=self._vault,
-            scrub=self._scrub,
-            gate_s=lambda wish_s: gate_delay_s(batch.gate_count + 1, desk.pause_initial_s, desk.pause_max_s, wish_s),
-        )
         try:
-            settlement = trip.make()
+            settlement = Trip(
+                batch,
+                profile,
+                desk.api,
+                deadline=started + REQUESTS_SHARE * self._lease_s,
+                permits=self._permits,
+                vault=self._vault,
+                scrub=self._scrub,
+                gate_s=lambda wish: gate_delay_s(batch.gate_count + 1, desk.pause_initial_s, desk.pause_max_s, wish),
+            ).make()
         except LeaseLost:
             log.warning(Log.batch_stale, hint="the lease ran out before the request; it was not sent")
             return
-        except (Stopped, OutOfTime):
-            log.info(Log.batch_handed_back)
+        except (Stopped, OutOfTime, StoreUnavailable) as error:
+            # No leave to send: the request did not go out, so the numbers need not wait for the end of the lease.
+            log.info(Log.batch_handed_back, reason=type(error).__name__)
             settlement = _all_back(batch, 0)
         if self._settle(batch, started, settlement):
             _tell(batch, settlement)

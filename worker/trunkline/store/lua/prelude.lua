@@ -125,9 +125,9 @@ local function due_time(p, pol)
   end
   local first = call('ZRANGE', P .. 'retry:' .. p, 0, 0, 'WITHSCORES')
   if first[1] then
-    local at = tonumber(first[2])
-    if at <= NOW and ready + call('ZCOUNT', P .. 'retry:' .. p, '-inf', NOW) >= pol.size then return NOW end
-    due = math.min(due or math.huge, at + pol.wait)
+    local nth = pol.size - ready - 1
+    local last = call('ZRANGE', P .. 'retry:' .. p, nth, nth, 'WITHSCORES') -- with this one the batch is full
+    due = math.min(due or math.huge, tonumber(first[2]) + pol.wait, math.max(NOW, tonumber(last[2]) or math.huge))
   end
   return due
 end
