@@ -30,7 +30,10 @@ CLOSED = (State.attached, State.superseded, State.dropped)
 
 @dataclass(slots=True)
 class Entry:
-    """One number under one profile; `doubt`: its last request may or may not have been processed."""
+    """One number under one profile.
+
+    `doubt`: its last request may or may not have been processed; `check`: it was attached, and only that is to be seen.
+    """
 
     state: State
     closed_ms: int = 0
@@ -38,6 +41,7 @@ class Entry:
     crashes: int = 0
     forced: bool = False
     doubt: bool = False
+    check: bool = False
     wish: State | None = None
     again: Literal["", "again", "forced"] = ""
     leased_under: str = ""
@@ -89,6 +93,7 @@ class Model:
         self.leases: dict[str, Lease] = {}
         self.gates = {name: Gates() for name in ACCOUNTS}
         self.stops = {name: Stops() for name in PROFILES}
+        self.contended: set[Name] = set()  # more than one profile sends to it: a read-back proves nothing
         self.counts: Counter[tuple[str, str]] = Counter()  # (profile, accepted | coalesced | archived)
         self.events: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -149,6 +154,8 @@ class Model:
             return
         if entry.state is not State.queued:
             entry.forced = entry.state in (State.superseded, State.dropped)
+            entry.doubt = entry.doubt and not entry.forced
+            entry.check = entry.state is State.attached or (entry.check and not entry.forced)
             entry.state, entry.attempts, entry.crashes, entry.not_before = State.queued, 0, 0, 0
         entry.forced = entry.forced or force
 
@@ -166,6 +173,13 @@ class Model:
         for loser in losers - {profile}:
             if loser not in (owner for _, owner in route.values()):
                 self._supersede((loser, number), now)
+        met = losers | {route[direction][1] for direction in self.profiles[profile].directions}
+        rivals = (met & {owner for _, owner in route.values()}) - {profile}
+        if rivals:
+            self.contended |= {
+                (profile, number),
+                *((each, number) for each in rivals if (each, number) in self.entries),
+            }
         return owns
 
     def _supersede(self, name: Name, now: int) -> None:
@@ -207,21 +221,26 @@ class Model:
         entry = self.entries[name]
         again, wish = entry.again, entry.wish
         if wish is State.superseded or (wish is State.dropped and kind != "attached"):
-            self.entries[name] = Entry(wish, now, attached_under=entry.attached_under)
+            check = entry.check and name not in self.contended and kind in ("verify", "back")
+            state = State.attached if check and wish is State.dropped else wish
+            self.entries[name] = Entry(state, now, attached_under=entry.attached_under)
             return
         match kind:
             case "attached":
                 state = State.queued if again else State.attached
-                self.entries[name] = Entry(state, now, forced=again == "forced", attached_under=fingerprint)
+                forced = again == "forced"
+                self.entries[name] = Entry(state, now, forced=forced, check=bool(again), attached_under=fingerprint)
             case "retry" | "verify":
                 entry.attempts, entry.crashes, entry.doubt = entry.attempts + 1, 0, kind == "verify"
+                entry.check = False
                 entry.forced, entry.again = entry.forced or again == "forced", ""
                 entry.state, entry.not_before = State.queued, at
             case "dead":
                 entry.attempts, entry.crashes, entry.again = 0 if again else entry.attempts + 1, 0, ""
-                entry.forced = again == "forced"
+                entry.forced, entry.check = again == "forced", False
                 entry.state = State.queued if again else State.dead
             case _:
+                entry.crashes = 0 if kind == "back" else entry.crashes
                 entry.forced, entry.again = entry.forced or again == "forced", ""
                 entry.state, entry.not_before = State.queued, at
 
@@ -261,7 +280,7 @@ class Model:
                 self.entries[name] = Entry(entry.wish, now, attached_under=entry.attached_under)
                 continue
             entry.forced, entry.again = entry.forced or entry.again == "forced", ""
-            entry.doubt = entry.doubt or lease.sent
+            entry.doubt, entry.check = entry.doubt or lease.sent, entry.check and not lease.sent
             entry.crashes += 1
             entry.state = State.queued
             open_entries.append(entry)
@@ -302,7 +321,9 @@ class Model:
         for name in names:
             entry = self.entries.get(name)
             if entry and entry.state is state:
-                self.entries[name] = Entry(State.dropped, now, attached_under=entry.attached_under)
+                stays = state is State.queued and entry.check and name not in self.contended
+                to = State.attached if stays else State.dropped
+                self.entries[name] = Entry(to, now, attached_under=entry.attached_under)
                 dropped += 1
             elif entry and entry.state is State.attaching and state is State.queued and not entry.wish:
                 entry.wish, entry.again = State.dropped, ""
@@ -313,6 +334,7 @@ class Model:
         """The archive took an entry: it stays counted, and owns nothing any more."""
         profile, number = name
         del self.entries[name]
+        self.contended.discard(name)
         self.counts[profile, "archived"] += 1
         route = self.routes[self.profiles[profile].account, number]
         for direction in [d for d, (_, owner) in route.items() if owner == profile]:

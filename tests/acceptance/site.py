@@ -27,18 +27,22 @@ from trunkline.store import Store, StoreUnavailable, connect, reading
 from trunkline.store.model import Entry
 from trunkline_producers.enqueue import Enqueuer
 
-LEASE_S: Final = 2.0
+LEASE_S: Final = 2.5
 NOISE_S: Final = 4.0  # what a busy machine may add to a time that is promised
+ORDINARY: Final = {
+    "requests_per_second": 500, "max_concurrency": 4, "max_size": 100, "timeout_s": 1.7, "lease_s": LEASE_S,
+}  # fmt: skip
 CONFIGURATION: Final = """
 [accounts.default]
 key = {{ env = "BLAND_API_KEY" }}
-timeout_s = 1.2
+timeout_s = {timeout_s}
 requests_per_second = {requests_per_second}
 max_concurrency = {max_concurrency}
 [batch]
 max_size = {max_size}
 max_wait_s = 0.1
 [retry]
+max_attempts = 50
 initial_s = 0.2
 max_s = 1.0
 [worker]
@@ -231,7 +235,7 @@ def site_embedded(folder: Path, **configured: float) -> Iterator[Site]:
 
 @contextmanager
 def _site(folder: Path, configured: Mapping[str, float], **env: str) -> Iterator[Site]:
-    options = {"requests_per_second": 500, "max_concurrency": 4, "max_size": 100, "lease_s": LEASE_S, **configured}
+    options = {**ORDINARY, **configured}
     config = folder / "trunkline.toml"
     config.write_text(CONFIGURATION.format(**options), "utf-8")
     with ExitStack() as stack:

@@ -35,7 +35,8 @@ def embedded(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Site]:
     """Small batches, a slow API and a low rate: at any instant some calls are out and some wait for leave."""
-    with site_embedded(tmp_path, max_size=10, requests_per_second=10, max_concurrency=8) as site:
+    rates = {"max_size": 10, "requests_per_second": 10, "max_concurrency": 8}
+    with site_embedded(tmp_path, **rates, timeout_s=10, lease_s=20) as site:
         site.sandbox.change(latency_s=0.3)
         yield site
 
@@ -137,7 +138,7 @@ def kill_the_worker_in_the_call(site: Site) -> None:
 
 
 def test_a_zombie_that_wakes_with_an_answer_changes_nothing(site: Site) -> None:
-    site.sandbox.script([{"fault": "hang_after", "seconds": 0.7}])
+    site.sandbox.script([{"fault": "hang_after", "seconds": 1.3}])
     sending = site.proxy.catch("permit", at="reply")
     site.start_workers("a", "b")
     site.push(A_FEW)

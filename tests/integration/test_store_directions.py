@@ -166,6 +166,26 @@ def test_an_entry_cancelled_in_a_crash_after_a_doubtful_call_leaves_the_other_di
     assert is_sound(store)
 
 
+def test_a_direction_taken_back_and_cancelled_is_not_called_attached(store: Store) -> None:
+    push(store, N, profile="both")
+    push(store, N, profile="in")
+    attach_next(store), attach_next(store)
+    push(store, N, profile="both")
+    assert store.cancel([("both", N)]) == (1, 0)
+    assert state(store, "both") is State.dropped, "its inbound direction is still the other profile's"
+
+
+def test_an_entry_superseded_while_it_waited_for_a_check_is_not_attached_when_it_comes_back(store: Store) -> None:
+    push(store, N, profile="both")
+    attach_next(store)
+    push(store, N, profile="both")
+    push(store, N, profile="other")
+    assert attach_next(store) == "other"
+    push(store, N, profile="both")
+    store.cancel([("both", N)])
+    assert state(store, "both") is State.dropped
+
+
 def test_two_profiles_that_own_a_direction_each_but_send_both_do_not_overwrite_each_other_for_ever(
     store: Store,
 ) -> None:

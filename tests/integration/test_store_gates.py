@@ -165,7 +165,7 @@ def test_a_profile_that_no_worker_knows_is_parked_and_shown_until_one_does(store
     publish(store, profiles=("sales",))
     assert idle(store) == Idle(None)
     shown = {book.profile: book.paused and book.paused.by for book in reading.books(store).profiles}
-    assert shown == {"sales": None, "support": "worker"}
+    assert shown == {"sales": None, "support": "operator"}
     assert push(store, number(2)).accepted == 1
     publish(store, profiles=("sales", "support"))
     assert numbers_of(claim(store)) == [number(1), number(2)]
@@ -244,6 +244,39 @@ def test_a_cancel_does_not_undo_a_call_that_succeeds(store: Store) -> None:
     store.cancel([("support", number(1))])
     attach(store, batch)
     assert entry(store, number(1)).state is State.attached
+
+
+def attached_and_checked_again(store: Store, fingerprint: str = "f0") -> Batch:
+    push(store, number(1))
+    attach(store, sent(store, claim(store)))
+    publish(store, size=1, wait_ms=0, cap=2, fingerprint=fingerprint)
+    push(store, number(1))
+    return sent(store, claim(store))
+
+
+def test_a_cancelled_check_leaves_the_number_attached(store: Store) -> None:
+    settle(store, attached_and_checked_again(store), "back")
+    assert store.cancel([("support", number(1))]) == (1, 0)
+    assert entry(store, number(1)).state is State.attached
+    assert is_sound(store)
+
+
+def test_a_check_cancelled_during_a_doubtful_call_leaves_it_attached_under_the_older_configuration(
+    store: Store,
+) -> None:
+    batch = attached_and_checked_again(store, "f1")
+    assert store.cancel([("support", number(1))]) == (0, 1)
+    settle(store, batch, "verify", 0)
+    assert entry(store, number(1)).state is State.attached
+    push(store, number(1))
+    assert [leased.attached_under for leased in claim(store).numbers] == ["f0"]
+
+
+def test_a_number_that_died_is_no_more_attached_when_its_replay_is_cancelled(store: Store) -> None:
+    settle(store, attached_and_checked_again(store), "dead", dead_code="rejected_by_api")
+    store.replay([("support", number(1))])
+    store.cancel([("support", number(1))])
+    assert entry(store, number(1)).state is State.dropped
 
 
 def test_waiting_numbers_are_found_wherever_they_wait(store: Store) -> None:

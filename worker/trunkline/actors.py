@@ -22,14 +22,25 @@ class Actors:
     take_number_event: dramatiq.Actor[[dict[str, Any]], None]
 
 
-def declare(broker: dramatiq.Broker, *, work: Callable[[], None], take_event: Callable[[object], None]) -> Actors:
-    """Declares the actors on a broker: `work` takes batches until none is due, `take_event` stores one native event."""
+def declare(
+    broker: dramatiq.Broker,
+    *,
+    work: Callable[[], bool],
+    take_event: Callable[[object], None],
+    expected: tuple[type[Exception], ...],
+) -> Actors:
+    """Declares the actors on a broker.
+
+    `work` takes batches (True: there may be more), `take_event` stores one native event; what it raises of `expected`
+    is no error of the program, so dramatiq does not log the message.
+    """
 
     @dramatiq.actor(broker=broker, actor_name=ATTACH_ACTOR, queue_name=ATTACH_QUEUE)
     def attach_batch() -> None:
-        work()
+        if work():
+            attach_batch.send()  # behind whatever waits: one queue's work must not starve the other's
 
-    @dramatiq.actor(broker=broker, actor_name=EVENT_ACTOR, queue_name=EVENTS_QUEUE)
+    @dramatiq.actor(broker=broker, actor_name=EVENT_ACTOR, queue_name=EVENTS_QUEUE, throws=expected)
     def take_number_event(event: dict[str, Any]) -> None:
         take_event(event)
 

@@ -19,9 +19,9 @@ from trunkline import actors, observe
 from trunkline.actors import ATTACH_QUEUE, EVENTS_QUEUE, Actors
 from trunkline.attach import make_scrubber
 from trunkline.bland import BlandApi
-from trunkline.contract import TrunklineError
+from trunkline.contract import InvalidEvent, TrunklineError
 from trunkline.dispatcher import Dispatcher, Hints
-from trunkline.frontdoor import FrontDoor
+from trunkline.frontdoor import EventRefused, FrontDoor
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
 from trunkline.opening import Opened, open_store
@@ -55,6 +55,11 @@ class WorkerLife(dramatiq.Middleware):
     def __init__(self) -> None:
         self.app: App | None = None
         self._dispatcher: Dispatcher | None = None
+
+    @property
+    def actor_options(self) -> set[str]:
+        """The options of actors that mean something here."""
+        return {"throws"}
 
     def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
         """The threads are there: from now on work is looked for."""
@@ -113,7 +118,8 @@ def compose(settings: Settings) -> App:
     """Builds a worker process: opens and examines the store, publishes the configuration, declares the actors."""
     opened = open_store(settings)
     store = opened.store
-    store.publish(policies_of(settings), whole=True)
+    changed = store.publish(policies_of(settings), whole=True)
+    logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=changed)
     scrub = make_scrubber(settings.secret_values())
     desks = {
         name: Desk(BlandApi(account), account.base_url, account.pause_initial_s, account.pause_max_s)
@@ -130,7 +136,9 @@ def compose(settings: Settings) -> App:
     life = WorkerLife()
     broker = HintBroker(opened.broker_client, middleware=[life])
     front_door = FrontDoor(store, settings)
-    declared = actors.declare(broker, work=provisioner.work, take_event=front_door.take)
+    declared = actors.declare(
+        broker, work=provisioner.work, take_event=front_door.take, expected=(EventRefused, InvalidEvent)
+    )
     life.app = App(settings, opened, provisioner, broker, declared, life)
     return life.app
 

@@ -58,6 +58,14 @@ class Dispatcher(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        try:
+            self._watch()
+        except BaseException:
+            logger().exception(Log.dispatcher_failed, hint="this process stops; without hints it would do nothing")
+            self._on_orphaned()
+            raise
+
+    def _watch(self) -> None:
         pause = 0.0
         while not self._stopping.wait(pause):
             if self._orphaned():

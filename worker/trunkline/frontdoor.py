@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from trunkline.contract import TrunklineError, parse_event
+from trunkline.contract import RefusalCode, TrunklineError, parse_event
 from trunkline.intake import ProfileRule, take_in
 from trunkline.observe import Log, logger
 from trunkline.settings import Settings
@@ -35,13 +35,15 @@ class FrontDoor:
             event, rules=settings.numbers, profiles=self._rules, routes=settings.routes, sources=settings.sources
         )
         while True:
+            # dramatiq would lose the message if its retry could not be written either, and drops its dead letters.
             try:
                 pushed = self._store.push([delivery])[0]
-                break
+                if all(code is not RefusalCode.queue_full for _, code in pushed.refused):
+                    break
+                logger().error(Log.event_refused, event_id=event.event_id, first="the queue is full; waiting for room")
             except StoreUnavailable as error:
-                # dramatiq would lose the message if its retry could not be written either.
                 logger().error(Log.store_unavailable, error=str(error), event_id=event.event_id)
-                time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)
         logger().info(Log.event_taken, event_id=event.event_id, accepted=pushed.accepted, duplicate=pushed.duplicate)
         refused = [each.message for each in delivery.refused] + [code.value for _, code in pushed.refused]
         if refused:

@@ -25,7 +25,7 @@ class Log(StrEnum):
     process_started = "process_started"
     process_died = "process_died"
     process_killed = "process_killed"
-    batch_claimed = "batch_claimed"
+    dispatcher_failed = "dispatcher_failed"
     batch_settled = "batch_settled"
     batch_handed_back = "batch_handed_back"
     batch_stale = "batch_stale"

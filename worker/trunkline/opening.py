@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 
 from trunkline.embedded import EmbeddedServer
 from trunkline.settings import Settings
-from trunkline.store import Store, connect
+from trunkline.store import Store, StoreUnavailable, StoreUnfit, connect
 from trunkline.store.connect import CONNECTION, examine
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
@@ -32,7 +31,7 @@ def open_store(settings: Settings) -> Opened:
     if settings.store.url is None:
         return _open_embedded(settings)
     client = connect(settings.store.url.get_secret_value())
-    broker = connect(_broker_url(settings), **FOR_DRAMATIQ)
+    broker = _broker(settings, client)
 
     def close() -> None:
         client.close()
@@ -60,13 +59,25 @@ def _open_embedded(settings: Settings) -> Opened:
 
 def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close: Callable[[], None]) -> Opened:
     durability = examine(client, settings.store.acknowledge)
+    try:
+        broker.ping()
+    except redis.ResponseError as error:
+        raise StoreUnfit(
+            f"dramatiq's hints can't be kept: {error}; set store.broker_url to a database they can"
+        ) from error
+    except redis.RedisError as error:
+        raise StoreUnavailable(
+            f"the server for dramatiq's hints (store.broker_url) does not answer: {error}"
+        ) from error
     store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
     return Opened(store, broker, close)
 
 
-def _broker_url(settings: Settings) -> str:
-    if settings.store.broker_url is not None:
-        return settings.store.broker_url.get_secret_value()
-    parts = urlsplit(settings.store.url.get_secret_value() if settings.store.url else "")
-    db = parts.path.strip("/")
-    return urlunsplit(parts._replace(path=f"/{(int(db) if db.isdigit() else 0) + 1}"))
+def _broker(settings: Settings, client: redis.Redis) -> redis.Redis:
+    """The client for dramatiq's hints: as configured, else the logical database after the store's."""
+    url = settings.store.broker_url or settings.store.url
+    broker = connect(url.get_secret_value() if url else "", **FOR_DRAMATIQ)
+    if settings.store.broker_url is None:
+        db = int(client.connection_pool.connection_kwargs.get("db") or 0)
+        broker.connection_pool.connection_kwargs["db"] = db + BROKER_DB
+    return broker

@@ -17,12 +17,13 @@ from trunkline.profiles import Profile
 from trunkline.store import Store, StoreUnavailable
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import Batch, Idle, Other, Probe, Settlement
-from trunkline.trip import Trip
+from trunkline.trip import UNREACHABLE_MOST_S, Trip
 from trunkline.vault import Vault
 
 REQUESTS_SHARE: Final = 0.75  # of the lease: all of a batch's requests end within it
 NOT_OURS_MS: Final = 5_000  # how long a batch that another configuration must send is left to others
 STORE_PAUSE_S: Final = 0.25
+TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,24 @@ class Provisioner:
         """No new claims from now on; what was not sent is handed back, what was sent is waited for and settled."""
         self._stopping.set()
 
-    def work(self) -> None:
-        """Claims and carries batches until none is due. A store that is away ends it: the dispatcher hints again."""
+    def work(self) -> bool:
+        """Claims and carries batches until none is due, or for some seconds; True if there may be more.
+
+        Then whatever else waits for a thread gets its turn. A store that is away ends it: the dispatcher hints again.
+        """
         with self._mutex:
             self._busy += 1
         try:
+            until = time.monotonic() + TURN_S
             while not self._stopping.is_set() and self._once():
-                pass
+                if time.monotonic() >= until:
+                    return True
         except StoreUnavailable as error:
             logger().error(Log.store_unavailable, error=str(error))
         finally:
             with self._mutex:
                 self._busy -= 1
+        return False
 
     def _once(self) -> bool:
         started = time.monotonic()
@@ -121,6 +128,8 @@ class Provisioner:
             settlement = _all_back(batch, 0)
         if self._settle(batch, started, settlement):
             _tell(batch, settlement)
+            if settlement.refused is not None and (reason := self._store.profile_refused(batch.profile)):
+                log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")
         else:
             log.warning(Log.batch_stale, hint="the lease had run out; its numbers were taken up again")
 
@@ -139,13 +148,13 @@ class Provisioner:
         desk = self._desks.get(probe.account)
         if desk is None:
             return  # its lease runs out, and a worker that knows the account probes
-        trouble = None
+        trouble, most_s = None, desk.pause_max_s
         try:
             exchange = desk.api.me(deadline=deadline, permit=self._permits.ask("", probe.account, deadline))
             if exchange.status >= 400:
                 trouble = f"GET /v1/me answers {exchange.status}"
         except (NotSent, Unanswered) as error:
-            trouble = self._scrub(error.message)
+            trouble, most_s = self._scrub(error.message), min(desk.pause_max_s, UNREACHABLE_MOST_S)
         except (Stopped, OutOfTime):
             return
         log = logger(account=probe.account)
@@ -153,7 +162,7 @@ class Provisioner:
             self._store.probed(probe.account, ok=True)
             log.info(Log.account_probe_ok)
             return
-        closed_s = gate_delay_s(probe.gate_count + 1, desk.pause_initial_s, desk.pause_max_s, None)
+        closed_s = gate_delay_s(probe.gate_count + 1, min(desk.pause_initial_s, most_s), most_s, None)
         self._store.probed(probe.account, ok=False, reason=trouble, closed_ms=int(closed_s * 1000))
         log.error(Log.account_probe_failed, reason=trouble, again_in_s=closed_s)
 
@@ -167,6 +176,8 @@ def _all_back(batch: Batch, at_ms: int) -> Settlement:
 def _tell(batch: Batch, settlement: Settlement) -> None:
     log = logger(profile=batch.profile, account=batch.account, batch=batch.id)
     log.info(Log.batch_settled, attached=len(settlement.attached), others=len(settlement.others))
+    if any(other.kind == "split" for other in settlement.others):
+        log.warning(Log.batch_split, code=settlement.others[0].code, message=settlement.others[0].message)
     if settlement.gate is not None:
         log.error(Log.account_gated, reason=settlement.gate.reason, for_s=settlement.gate.ms / 1000)
     for other in settlement.others:

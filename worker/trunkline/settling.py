@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from trunkline.attach import Attached, Dead, GateAccount, Outcome, Outcomes, SplitBatch, Verdict, Verify
 from trunkline.backoff import settlement
@@ -12,6 +12,8 @@ from trunkline.checking import Checked
 from trunkline.contract import DeadCode
 from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement
+
+DRAW_MS: Final = 60_000  # numbers that fail within it share their draws and go again together
 
 
 def settlement_of(
@@ -26,7 +28,10 @@ def settlement_of(
             by_number = verdict.by_number
         case SplitBatch():
             others, refused = _split(batch, checked.to_send, verdict)
-        case GateAccount() | None:
+        case GateAccount():
+            code = "forbidden" if verdict.kind == "forbidden" and not verdict.explicit else ""
+            others = [Other(each.number, "back", code=code) for each in checked.to_send]
+        case None:
             others = [Other(each.number, "back") for each in checked.to_send]
         case _:
             assert_never(verdict)
@@ -76,10 +81,24 @@ def _split(batch: Batch, sent: tuple[Leased, ...], verdict: SplitBatch) -> tuple
 
 def _other(batch: Batch, profile: Profile, each: Leased, outcome: Outcome) -> Other:
     settled = settlement(
-        outcome, profile=profile.name, attempts=each.attempts, rules=profile.retry, now_ms=batch.now_ms
+        outcome,
+        profile=profile.name,
+        attempts=each.attempts,
+        rules=profile.retry,
+        now_ms=batch.now_ms,
+        salt=str(batch.now_ms // DRAW_MS),
     )
     if settled.kind == "attached":
         raise ValueError("an attached number is no other outcome")
+    if (
+        settled.kind == "dead"
+        and each.verify == "c"
+        and isinstance(outcome, Verify)
+        and outcome.code != "not_mentioned"
+    ):
+        # It is attached, and only the check of it does not work: that is no reason to call it dead.
+        at_ms = batch.now_ms + int(profile.retry.max_s * 1000)
+        return Other(each.number, "verify", at_ms=at_ms, code=outcome.code, message=outcome.message)
     return Other(
         number=each.number,
         kind=settled.kind,

@@ -43,6 +43,7 @@ class Supervisor:
     # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
     _stopping: bool = False
     _hurry: bool = False
+    _steady: bool = False  # a process has been up: a configuration broken since then must not end the others
 
     def start(self) -> None:
         """Starts every process; returns at once."""
@@ -57,8 +58,10 @@ class Supervisor:
                 if slot.process is None:
                     if time.monotonic() >= slot.not_before:
                         self._spawn(slot)
-                elif (code := slot.process.poll()) is not None:
-                    if code == USAGE:
+                elif (code := slot.process.poll()) is None:
+                    self._steady = self._steady or time.monotonic() - slot.started >= STEADY_S
+                else:
+                    if code == USAGE and not self._steady:
                         self.stop()
                         self._end()
                         return USAGE

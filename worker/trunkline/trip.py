@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from trunkline.attach import GateAccount, SplitBatch, Verdict, make_scrubber, no_answer, read_answer, request_body
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
@@ -13,9 +14,11 @@ from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.profiles import Profile
 from trunkline.settling import settlement_of
-from trunkline.store import StoreUnavailable
+from trunkline.store import StoreError, StoreUnavailable
 from trunkline.store.model import Batch, Gate, Settlement
 from trunkline.vault import Vault, VaultLocked
+
+UNREACHABLE_MOST_S: Final = 60.0  # an API that is back is not to wait long for us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class Trip:
     def make(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
         checked = self._check()
+        if checked.gate is not None and checked.gate.kind != "rate" and self._batch.half_open:
+            # The probe just found the key in order: it may not read, so what is in doubt is sent again unread.
+            in_doubt = tuple(each for each in checked.unanswered if each.verify != "c")
+            rest = tuple(each for each in checked.unanswered if each.verify == "c")
+            checked = replace(checked, gate=None, to_send=(*checked.to_send, *in_doubt), unanswered=rest)
         if checked.gate is not None:
             return settlement_of(self._batch, self._profile, checked, None, self._gate(checked.gate))
         if not checked.to_send:
@@ -88,7 +96,10 @@ class Trip:
         try:
             exchange = self._api.attach(body, deadline=tools.deadline, permit=permit)
         except NotSent as error:
-            return no_answer("not_sent", error.code, error.message, numbers).verdict
+            if error.code == "deadline":
+                return no_answer("not_sent", error.code, error.message, numbers).verdict
+            # Nobody can be reached, so no number is to blame: the account waits, as with any trouble of its own.
+            return GateAccount("unreachable", error.message, None, explicit=True)
         except Unanswered as error:
             return no_answer("unknown", error.code, error.message, numbers).verdict
         return self._read(exchange, numbers)
@@ -102,14 +113,14 @@ class Trip:
             try:
                 self._tools.vault.keep(self._profile.name, answer.register_password)
                 log.info(Log.register_password_kept)
-            except (VaultLocked, StoreUnavailable) as error:
+            except (VaultLocked, StoreUnavailable, StoreError) as error:
                 log.error(Log.register_password_lost, error=str(error))
         verdict = answer.verdict
         if (
             isinstance(verdict, GateAccount)
             and exchange.status == 403
             and not verdict.explicit
-            and self._batch.half_open
+            and (self._batch.half_open or any(each.met_403 for each in self._batch.numbers))
         ):
             # The probe just found the key in order, so the refusal is about the numbers.
             return SplitBatch(f"http_{exchange.status}", verdict.reason, None, verdict.reason, "forbidden")
@@ -117,4 +128,6 @@ class Trip:
 
     def _gate(self, verdict: GateAccount) -> Gate:
         closed_s = self._tools.gate_s(verdict.retry_after_s)
+        if verdict.kind == "unreachable":
+            closed_s = min(closed_s, UNREACHABLE_MOST_S)
         return Gate(ms=max(1, int(closed_s * 1000)), reason=verdict.reason)

@@ -45,15 +45,13 @@ class Vault:
         self._key = base64.urlsafe_b64decode(key.get_secret_value()) if key else None
 
     def keep(self, profile: str, password: SecretStr) -> None:
-        """Stores a password sealed, each distinct one once. Raises VaultLocked without a key."""
+        """Stores a password sealed, each distinct one once with its latest time. Raises VaultLocked without a key."""
         text = password.get_secret_value().encode()
         self._known[profile] = self.known(profile) | {password.get_secret_value()}
         field = hashlib.blake2b(text, key=self._need_key(), digest_size=16).hexdigest()
         sealed = base64.b64encode(SecretBox(self._need_key()).encrypt(text)).decode()
         with translated():
-            client = self._store.client
-            if not client.hexists(_name(profile), field):
-                client.hsetnx(_name(profile), field, json.dumps({"at": self._now_ms(), "sealed": sealed}))
+            self._store.client.hset(_name(profile), field, json.dumps({"at": self._now_ms(), "sealed": sealed}))
 
     def known(self, profile: str) -> frozenset[str]:
         """The values of a profile's passwords, for whoever scrubs texts of them; none without the key they need."""
@@ -75,14 +73,18 @@ class Vault:
         with translated():
             fields: dict[str, str] = self._store.client.hgetall(_name(profile))  # type: ignore[assignment]  # decoded
         lost = fields.pop(LOST, None)
-        kept = [self._open(json.loads(value)) for value in fields.values()]
+        opened = [self._open(json.loads(value)) for value in fields.values()]
+        kept = [each for each in opened if each is not None]
+        if opened and not kept:
+            raise VaultLocked("TRUNKLINE_SECRET_KEY is not the key that these passwords were sealed with")
         return tuple(sorted(kept, key=lambda each: each.at_ms)), None if lost is None else int(lost)
 
-    def _open(self, item: dict[str, str]) -> KeptPassword:
+    def _open(self, item: dict[str, str]) -> KeptPassword | None:
+        """None for one that was sealed with an earlier key."""
         try:
             text = SecretBox(self._need_key()).decrypt(base64.b64decode(item["sealed"]))
-        except CryptoError as error:
-            raise VaultLocked("TRUNKLINE_SECRET_KEY is not the key that this password was sealed with") from error
+        except CryptoError:
+            return None
         return KeptPassword(SecretStr(text.decode()), int(item["at"]))
 
     def _need_key(self) -> bytes:

@@ -71,7 +71,7 @@ class GateAccount:
     a word on the account), which may yet be about the numbers. `retry_after_s`: seconds the API asked to wait.
     """
 
-    kind: Literal["auth", "forbidden", "rate"]
+    kind: Literal["auth", "forbidden", "rate", "unreachable"]
     reason: str
     retry_after_s: float | None
     explicit: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,10 @@ def status(
         if json:
             print_json(status_document(reading.books(opened.store)))
         elif watch:
-            with Live(books_table(reading.books(opened.store)), console=out(), refresh_per_second=4) as live:
+            with (
+                suppress(KeyboardInterrupt),
+                Live(books_table(reading.books(opened.store)), console=out(), refresh_per_second=4) as live,
+            ):
                 while True:
                     time.sleep(1)
                     live.update(books_table(reading.books(opened.store)))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from trunkline import observe
 from trunkline.attach import make_scrubber
@@ -128,4 +129,4 @@ def spellings(settings: Settings, raw: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    return escape(text)

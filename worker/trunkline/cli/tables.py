@@ -69,10 +69,10 @@ def dead_table(entries: Iterable[Entry]) -> Table:
         table.add_column(name, overflow="fold")
     for entry in entries:
         table.add_row(
-            entry.number,
-            entry.profile,
+            Text(entry.number),
+            Text(entry.profile),
             Text(entry.dead_code, "red"),
-            entry.api_code,
+            Text(entry.api_code),
             Text(entry.message),
             str(entry.attempts),
             rfc3339(entry.dead_ms),

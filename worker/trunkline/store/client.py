@@ -92,6 +92,12 @@ class Store:
         """One outcome for every number, at once. False: the batch is not ours any more, and nothing was changed."""
         return bool(self._run("settle", batch_id, json.dumps(_settlement(settlement))) == 1)
 
+    def profile_refused(self, profile: str) -> str | None:
+        """Why a profile's automatic pause is on, None if it is not."""
+        with translated():
+            reason = self.client.hget(f"{PREFIX}policy:{profile}", "au")
+        return None if reason is None else str(reason)
+
     def reap(self, most: int = 16) -> Reaped:
         """Takes up the numbers of batches whose lease ran out."""
         reaped, numbers, soonest, now = self._run("reap", most)
@@ -259,7 +265,7 @@ def _batch(reply: list[Any]) -> Batch:
 def _leased(number: str, known: list[str] | None) -> Leased:
     if known is None:
         return Leased(number)
-    attempts, crashes, verify, forced, attached_under, sent, absent = known
+    attempts, crashes, verify, forced, attached_under, sent, absent, met_403 = known
     return Leased(
         number,
         attempts=int(attempts or 0),
@@ -269,6 +275,7 @@ def _leased(number: str, known: list[str] | None) -> Leased:
         attached_under=attached_under,
         sent_ms=int(sent) if sent else None,
         known_absent=bool(absent),
+        met_403=bool(met_403),
     )
 
 

@@ -17,6 +17,7 @@ Client: TypeAlias = "redis.Redis"
 
 OLDEST_SERVER: Final = (6, 2)
 EVICTING: Final = "noeviction"
+PASSING: Final = ("MISCONF", "BUSY ", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "UNKILLABLE")
 # A script may run twice when a reply is lost, so whoever calls decides about repeating, never the client library.
 NO_RETRY: Final = Retry(NoBackoff(), 0)
 CONNECTION: Final[dict[str, Any]] = {
@@ -51,12 +52,16 @@ def translated() -> Iterator[None]:
     """The client library's errors as ours: unavailable (try again) or an answer that can't be worked with."""
     try:
         yield
+    except redis.AuthenticationError as error:
+        raise StoreError(f"the store refuses the password or user of its URL: {error}") from error
     except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, redis.ReadOnlyError) as error:
         raise StoreUnavailable(f"the store does not answer: {error}") from error
     except redis.OutOfMemoryError as error:
         raise StoreUnavailable("the store is out of memory: raise maxmemory or take numbers out") from error
-    except redis.AuthenticationError as error:
-        raise StoreError(f"the store refuses the password or user of its URL: {error}") from error
+    except redis.ResponseError as error:
+        if str(error).startswith(PASSING):
+            raise StoreUnavailable(f"the store can't do it now: {error}") from error
+        raise StoreError(f"the store refused a command: {error}") from error
     except redis.RedisError as error:
         raise StoreError(f"the store refused a command: {error}") from error
 

@@ -46,6 +46,7 @@ class Leased:
 
     `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
     `sent_ms`: when the doubtful request left (server clock). `attached_under`: the fingerprint of its last success.
+    `met_403`: an earlier call of it got a 403 without a word on the account.
     """
 
     number: str
@@ -56,6 +57,7 @@ class Leased:
     attached_under: str = ""
     sent_ms: int | None = None
     known_absent: bool = False
+    met_403: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class Pause:
     reason: str
     since_ms: int | None
     until_ms: int | None
-    by: Literal["operator", "api", "worker"]
+    by: Literal["operator", "api"]
 
 
 @dataclass(frozen=True, slots=True)

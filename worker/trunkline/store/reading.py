@@ -134,7 +134,7 @@ def _entry(profile: str, number: str, fields: dict[str, str]) -> Entry:
         profile=profile,
         number=number,
         state=STATES[fields["s"]],
-        attempts=int(fields.get("k", 0)),
+        attempts=int(fields.get("j" if fields["s"] == "a" else "k", 0)),
         queued_ms=queued,
         updated_ms=moment("u") or queued,
         next_attempt_ms=moment("n"),
@@ -161,7 +161,7 @@ def _profile_pause(policy: dict[str, str]) -> Pause | None:
     if "au" in policy:
         return Pause(policy["au"], _ms(policy.get("aut")), None, "api")
     if "gone" in policy:
-        return Pause("no worker's configuration has this profile", _ms(policy["gone"]), None, "worker")
+        return Pause("no worker's configuration has this profile", _ms(policy["gone"]), None, "operator")
     return None
 
 

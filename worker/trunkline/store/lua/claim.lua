@@ -4,13 +4,13 @@
 -- ARGV[3]  64 random bits as hex: with the counter they are the batch's id, the fencing token
 -- ARGV[4]  the lease of a probe, ms
 -- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the gate closed, now,
---           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent]} of those that have any}
+--           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent, met a bare 403]} of those that have any}
 --          {"probe", account, times in a row that the gate closed, now}: the gate's time is over, ask GET /v1/me and report by gate
 --          {"idle", when something is due next or "", now}
 -- Cost     2 commands a number
 local LEASE, SALT, PROBE_LEASE = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local MOST_PLACES = 2000 -- places looked at in one call; stale ones are skipped
-local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x' }
+local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y' }
 
 -- Whether an older profile that lost one of its directions to this one still has to go first.
 local function goes_first(a, n, p, pol)
@@ -52,8 +52,8 @@ local function pick(p, pol, numbers, into, special, from_retry)
       call('HSET', key, 's', 'f', 'u', NOW, 'l', pol.fp)
       into[#into + 1] = n
       local forced = e[6] or e[10] -- what is there may be the other profile's
-      if e[3] or e[4] or e[5] or forced or e[7] then
-        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced or '', e[7] or '', e[8] or '', e[9] or '' }
+      if e[3] or e[4] or e[5] or forced or e[7] or e[11] then
+        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '' }
       end
     end
   end

@@ -13,10 +13,13 @@ for i = 3, #ARGV, 2 do
   local e = call('HMGET', key, 's', 'n', 'w', 'x', 'k', 'v')
   if e[1] == from then
     if from == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
+    -- one that waits only for the check that it is still attached is attached, unless another profile sends to it too
+    local to = (from == 'q' and e[6] == 'c' and not e[4]) and 'a' or 'x'
     call('HDEL', key, 'f', 'g')
-    call('HSET', key, 's', 'x', 'u', NOW)
-    move(p, from, 'x')
-    tell(p, n, 'x')
+    if to == 'a' then call('HDEL', key, 'v') end
+    call('HSET', key, 's', to, 'u', NOW)
+    move(p, from, to)
+    tell(p, n, to)
     close_entry(p, n)
     if from == 'q' and e[4] and (e[5] or e[6] == 'd') then reassert(policy(p).a, n, p) end -- an earlier try may have gone through
     dropped = dropped + 1

@@ -20,11 +20,11 @@
 --                            q queued at, u updated at, n next attempt at (= it is in retry), h held for another profile
 --                            k attempts, c crashes, e last 16 event ids, o source, m metadata
 --                            v verify: d in doubt, c check that it is still there; t when the doubtful request left
---                            b known absent before, f forced, g again after the settle (1, or f forced)
+--                            b known absent before, y met a bare 403, f forced, g again after the settle (1, or f forced)
 --                            p fingerprint attached under, l fingerprint leased under
 --                            x contended: another profile sends a direction of it too, so a read-back proves nothing
 --                            z a stale place of it is still in ready or split, w closing wish (s or x) to apply at settle
---                            ec ea em er last error: code, the API's code, message, the API's own words; dc da dead code, at
+--                            ec ea em er last error: code, the API's code, message, the API's own words; dc da dead code, at; j attempts it took to attach
 --   route:<a>:<n>     hash   i, o: "<time of the newest event> <profile>" a direction
 --   waiting:<a>       hash   number -> profiles held until the batch that has it is settled, joined by "\n"
 --   batch:<id>        hash   p, a, fp, n numbers joined by "\n", k kind (r ready, s split), slot of its next request, sent
@@ -126,8 +126,9 @@ local function due_time(p, pol)
   local first = call('ZRANGE', P .. 'retry:' .. p, 0, 0, 'WITHSCORES')
   if first[1] then
     local nth = pol.size - ready - 1
-    local last = call('ZRANGE', P .. 'retry:' .. p, nth, nth, 'WITHSCORES') -- with this one the batch is full
-    due = math.min(due or math.huge, tonumber(first[2]) + pol.wait, math.max(NOW, tonumber(last[2]) or math.huge))
+    local full_at = tonumber(call('ZRANGE', P .. 'retry:' .. p, nth, nth, 'WITHSCORES')[2]) or math.huge
+    if full_at <= NOW then return NOW end
+    due = math.min(due or math.huge, tonumber(first[2]) + pol.wait, full_at)
   end
   return due
 end

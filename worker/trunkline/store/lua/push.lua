@@ -104,8 +104,8 @@ local function join(p, n, key, e, d, owns, pol)
       call('HSET', key, 'g', 1)
     end
   else
-    call('HDEL', key, 'k', 'c')
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
+    call('HDEL', key, 'k', 'c', (s == 's' or s == 'x') and 'v' or 'k') -- what is sent in any case needs no check
+    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'o', d.source)
     if s == 'd' then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
       call('HDEL', key, 'dc', 'da')

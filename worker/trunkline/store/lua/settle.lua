@@ -6,7 +6,8 @@
 --            others: [[number, kind, at ms, code, api code, message, answer]], absent: [numbers a read-back did not find],
 --            gate: {ms, reason} or absent, refused: {signature, number, reason} or absent}
 --          kinds: retry (at, counts an attempt), verify (the same, read back first), dead (code of the dead letter in place
---          of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once)
+--          of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once;
+--          the code "forbidden" is remembered: a bare 403 met it)
 -- Result   1, or 0 if the batch is not ours any more
 -- Cost     5 commands a number
 local id, said = ARGV[2], cjson.decode(ARGV[3])
@@ -31,8 +32,8 @@ end
 
 local function attach(n, key, e)
   n_attached = n_attached + 1
-  call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp)
-  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'ec', 'ea', 'em', 'er') end
+  call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp, 'j', (tonumber(e.attempts) or 0) + 1)
+  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'ec', 'ea', 'em', 'er') end
   tell(p, n, 'a')
   if e.again then
     call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
@@ -74,7 +75,7 @@ end
 local function bury(n, key, e, o)
   call('HINCRBY', key, 'k', 1)
   note_error(key, o)
-  call('HDEL', key, 'c', 'g', 'f')
+  call('HDEL', key, 'c', 'g', 'f', e.check and 'v' or 'c') -- refused: there is nothing left to check
   if e.again then -- a newer event came while it was under way: it counts
     call('HDEL', key, 'k')
     call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
@@ -101,19 +102,23 @@ local function put_back(n, key, o)
     move(p, 'f', 'q')
     backs[#backs + 1] = n
   end
+  if o[4] == 'forbidden' then call('HSET', key, 'y', 1) end
+  call('HDEL', key, 'c')
 end
 
 for _, n in ipairs(numbers) do
   local key = entry_key(p, n)
-  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec')
-  local e = { wish = v[1], again = v[2], contended = v[3], tried = sent or v[4] or v[5] == 'd',
-    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] }
+  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec', 'y')
+  local e = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == 'c', tried = sent or v[4] or v[5] == 'd',
+    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] }
   local o = outcome[n]
   if not o then o = { n, sent and 'verify' or 'back', sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
   local what = o[2]
   local over = e.wish == 's' or (e.wish == 'x' and what ~= 'attached')
+  -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
+  local stays = e.wish == 'x' and e.check and not e.contended and (what == 'verify' or what == 'back')
   if over then
-    close(n, key, e.wish)
+    close(n, key, stays and 'a' or e.wish)
   elseif what == 'attached' then
     attach(n, key, e)
   elseif what == 'retry' or what == 'verify' then
