@@ -222,8 +222,8 @@ class Model:
         again, wish = entry.again, entry.wish
         if wish is State.superseded or (wish is State.dropped and kind != "attached"):
             check = entry.check and name not in self.contended and kind in ("verify", "back")
-            state = State.attached if check and wish is State.dropped else wish
-            self.entries[name] = Entry(state, now, attached_under=entry.attached_under)
+            ended = State.attached if check and wish is State.dropped else wish
+            self.entries[name] = Entry(ended, now, attached_under=entry.attached_under)
             return
         match kind:
             case "attached":

@@ -170,6 +170,7 @@ def test_a_server_without_memory_refuses_and_the_books_still_balance(store: Stor
         with pytest.raises(StoreUnavailable, match="out of memory"):
             fill(store)
         assert is_sound(store)
+        store.client.config_set("maxmemory", "1")
         with pytest.raises(StoreUnavailable, match="out of memory"):
             store.settle(batch.id, Settlement("f0", attached=tuple(leased.number for leased in batch.numbers)))
         assert is_sound(store)

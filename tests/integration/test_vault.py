@@ -6,6 +6,7 @@ import base64
 
 import pytest
 from pydantic import SecretStr
+
 from trunkline.store import Store
 from trunkline.vault import Vault, VaultLocked
 
