@@ -25,6 +25,7 @@ from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.settings import Settings, load
 from trunkline.store import Store, StoreUnavailable, connect, reading
 from trunkline.store.model import Entry
+from trunkline.valkey_process import Home
 from trunkline_producers.enqueue import Enqueuer
 
 LEASE_S: Final = 2.5
@@ -230,7 +231,22 @@ def site_by_url(folder: Path, **configured: float) -> Iterator[Site]:
 def site_embedded(folder: Path, **configured: float) -> Iterator[Site]:
     """An embedded server, started by whoever opens the store first."""
     with _site(folder, configured, TRUNKLINE_DATA_DIR=str(folder / "data")) as site:
-        yield site
+        try:
+            yield site
+        finally:
+            for process in site.processes:
+                process.close()
+            site.close_store()
+            until(lambda: _is_over(site), "the end of the embedded server")
+
+
+def _is_over(site: Site) -> bool:
+    """Whether the embedded server has ended; if it was left behind by those who were killed, its next user ends it."""
+    if not Home(site.settings.store.data_dir / "valkey").serving():
+        return True
+    site.open_store()
+    site.close_store()
+    return False
 
 
 @contextmanager
