@@ -208,8 +208,8 @@ class StoreMachine(RuleBasedStateMachine):
         there = self.driver.states()
         gone = [name for name in old if name not in there]
         assert len(gone) == archived
-        kept = [name for name in old if name in there]
-        assert all(there[name] is not State.attached for name in kept), "what was attached long ago is archived"
+        kept = [name for name in old if there.get(name) is State.attached]
+        assert all(self.model.entries[name].left_a_place for name in kept), "what was attached long ago is archived"
         for name in gone:
             self.model.let_go(name)
 

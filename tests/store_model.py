@@ -32,7 +32,8 @@ CLOSED = (State.attached, State.superseded, State.dropped)
 class Entry:
     """One number under one profile.
 
-    `doubt`: its last request may or may not have been processed; `check`: it was attached, and only that is to be seen.
+    `doubt`: its last request may or may not have been processed; `check`: it was attached, and only that is to be seen;
+    `left_a_place`: its cancelled check may still have a place among what waits, until a claim comes by.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Entry:
     forced: bool = False
     doubt: bool = False
     check: bool = False
+    left_a_place: bool = False
     wish: State | None = None
     again: Literal["", "again", "forced"] = ""
     leased_under: str = ""
@@ -323,7 +325,7 @@ class Model:
             if entry and entry.state is state:
                 stays = state is State.queued and entry.check and name not in self.contended
                 to = State.attached if stays else State.dropped
-                self.entries[name] = Entry(to, now, attached_under=entry.attached_under)
+                self.entries[name] = Entry(to, now, attached_under=entry.attached_under, left_a_place=stays)
                 dropped += 1
             elif entry and entry.state is State.attaching and state is State.queued and not entry.wish:
                 entry.wish, entry.again = State.dropped, ""

@@ -24,7 +24,7 @@ from trunkline.dispatcher import Dispatcher, Hints
 from trunkline.frontdoor import EventRefused, FrontDoor
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
-from trunkline.opening import Opened, open_store
+from trunkline.opening import Opened, examine_broker, open_store
 from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
@@ -117,6 +117,15 @@ class WorkerLife(dramatiq.Middleware):
 def compose(settings: Settings) -> App:
     """Builds a worker process: opens and examines the store, publishes the configuration, declares the actors."""
     opened = open_store(settings)
+    try:
+        return _composed(settings, opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _composed(settings: Settings, opened: Opened) -> App:
+    examine_broker(opened.broker_client)
     store = opened.store
     changed = store.publish(policies_of(settings), whole=True)
     logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=changed)
@@ -193,8 +202,7 @@ def _send_hints(app: App, n: int) -> None:
     with translated():
         for _ in range(n):
             app.actors.attach_batch.send()
-    if n:
-        app.broker.wake.set()
+    app.broker.wake.set()  # also for a hint of another process that lies there
 
 
 def _supervisor_is_gone() -> bool:

@@ -59,18 +59,20 @@ def _open_embedded(settings: Settings) -> Opened:
 
 def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close: Callable[[], None]) -> Opened:
     durability = examine(client, settings.store.acknowledge)
+    store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
+    return Opened(store, broker, close)
+
+
+def examine_broker(broker: redis.Redis) -> None:
+    """For those who send and take hints. Raises StoreUnfit for a database that is not there, or StoreUnavailable."""
     try:
         broker.ping()
     except redis.ResponseError as error:
-        raise StoreUnfit(
-            f"dramatiq's hints can't be kept: {error}; set store.broker_url to a database they can"
-        ) from error
+        raise StoreUnfit(f"dramatiq's hints can't be kept there: {error}; set store.broker_url") from error
     except redis.RedisError as error:
         raise StoreUnavailable(
             f"the server for dramatiq's hints (store.broker_url) does not answer: {error}"
         ) from error
-    store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
-    return Opened(store, broker, close)
 
 
 def _broker(settings: Settings, client: redis.Redis) -> redis.Redis:

@@ -26,7 +26,7 @@ from trunkline.cli.session import (
 from trunkline.cli.tables import books_table, entries_view, pairs_table
 from trunkline.directions import Direction
 from trunkline.documents import number_document, rfc3339, status_document
-from trunkline.opening import open_store
+from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import reading
 from trunkline.vault import Vault
@@ -176,6 +176,7 @@ def _account(account: Account) -> str:
 
 def _check_online(settings: Settings) -> bool:
     opened = open_store(settings)
+    examine_broker(opened.broker_client)
     out().print(f"[green]store[/]: reached; writes are on disk by: {opened.store.durability}")
     opened.close()
     fine = True

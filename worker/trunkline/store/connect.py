@@ -42,7 +42,10 @@ class Durability(StrEnum):
 def connect(url: str, **options: Any) -> Client:
     """A client for a server that the configuration names; nothing is sent yet. Raises StoreError for a bad URL."""
     try:
-        return redis.Redis.from_url(url, **(CONNECTION | options))
+        chosen = CONNECTION | options
+        if url.startswith("unix:"):
+            del chosen["socket_keepalive"]  # of TCP only
+        return redis.Redis.from_url(url, **chosen)
     except ValueError as error:
         raise StoreError(f"store.url is not a Redis URL (redis://host:6379/0, rediss://, unix://): {error}") from error
 
