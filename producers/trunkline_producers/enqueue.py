@@ -129,7 +129,7 @@ class Enqueuer:
     def _explained(self, refusal: Refusal) -> Refusal:
         if refusal.code is not RefusalCode.unknown_profile:
             return refusal
-        return replace(refusal, message=f"{refusal.message}; {self._known()}")
+        return replace(refusal, message=f"{refusal.message.rstrip('?')}{self._known()}")
 
     def _refusal(self, profile: str, number: str, code: RefusalCode) -> Refusal:
         """What the store refused, for people."""
@@ -146,9 +146,9 @@ class Enqueuer:
     def _known(self) -> str:
         names = sorted(self._profiles)
         if not names:
-            return "there are none yet: configure one under [profiles.NAME], or start a worker that has one"
+            return "; none is known yet: configure one under [profiles.NAME], or start a worker that has one"
         more = f" and {len(names) - PROFILES_SHOWN} more" if len(names) > PROFILES_SHOWN else ""
-        return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:PROFILES_SHOWN])}{more}"
+        return f" (known: {', '.join(names[:PROFILES_SHOWN])}{more})"
 
 
 def _parts(events: Iterable[NumberEvent]) -> Iterator[list[NumberEvent]]:

@@ -97,7 +97,7 @@ def test_an_event_without_a_profile_goes_to_its_sources_own(store: Store, enqueu
 def test_a_refused_profile_lists_the_profiles_there_are(enqueuer: Enqueuer) -> None:
     (refusal,) = enqueuer.enqueue([event("1", "+14155550100", profile="suport")]).rejected
     assert refusal.code is RefusalCode.unknown_profile
-    assert refusal.message == 'there is no profile "suport"; did you mean "support"?; there are support, trunked'
+    assert refusal.message == 'there is no profile "suport"; did you mean "support" (known: support, trunked)'
 
 
 def test_without_any_profile_a_refusal_says_how_to_have_one(store: Store) -> None:

@@ -3,7 +3,7 @@
     with EmbeddedServer(Path(".trunkline")) as server:
         server.client().ping()
 
-The first to open a directory starts its server, the last to close it stops it (DESIGN.md, "The embedded server").
+The first to open a directory starts its server, the last to close it stops it.
 A server that dies in between is started again by whoever next connects, and every write that was acknowledged is
 still there. One left behind by processes that were killed is found and used by the next command.
 """

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from trunkline import observe
 from trunkline.cli.session import FAILED, JsonOption, command, err, fail, out, print_json
-from trunkline.cli.tables import books_table, dead_table
+from trunkline.cli.tables import books_table, entries_view
 from trunkline.contract import NumberEvent
 from trunkline.documents import status_document
 from trunkline.opening import open_store
@@ -199,13 +199,13 @@ def _replay_one(stage: _Stage, books: Books) -> Books:
     if letter is None:
         return books
     out().print("\nOne of the dead letters:")
-    out().print(dead_table([letter]))
+    out().print(entries_view([letter]))
     stage.sandbox.change(dead_rate=0.0)
     stage.store.replay([(letter.profile, letter.number)])
     books = _follow(stage.store, quiet=True)
     state = reading.entries_of(stage.store, letter.number)[0].state.value
     out().print(
-        f"Its reason is mended and it is replayed (trunkline dead replay {letter.number}): now it is {state}.\n"
+        f"\nIts reason is mended and it is replayed (trunkline dead replay {letter.number}): now it is {state}.\n"
     )
     return books
 

@@ -65,18 +65,14 @@ def entries_view(entries: Iterable[Entry]) -> RenderableType:
 def dead_table(entries: Iterable[Entry]) -> Table:
     """Dead letters, oldest first."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("number", "profile", "code", "the API's code", "message", "attempts", "dead since"):
-        table.add_column(name, overflow="fold")
+    for name in ("number", "profile", "code"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what the API or trunkline says", overflow="fold")
+    table.add_column("dead since", no_wrap=True)
     for entry in entries:
-        table.add_row(
-            Text(entry.number),
-            Text(entry.profile),
-            Text(entry.dead_code, "red"),
-            Text(entry.api_code),
-            Text(entry.message),
-            str(entry.attempts),
-            rfc3339(entry.dead_ms),
-        )
+        says = f"{entry.api_code}: {entry.message}" if entry.api_code else entry.message
+        since = (rfc3339(entry.dead_ms) or "")[:16].replace("T", " ")
+        table.add_row(Text(entry.number), Text(entry.profile), Text(entry.dead_code, "red"), Text(says), Text(since))
     return table
 
 
