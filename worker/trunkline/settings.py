@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from trunkline.config_reading import Reading
 from trunkline.intake import NumberRules, Route
 from trunkline.profiles import Profile
-from trunkline.reading import Reading
 from trunkline.sections import Account, ServerSettings, StoreSettings, WorkerSettings
 from trunkline.words import Mistake, TrunklineError
 
