@@ -107,7 +107,8 @@ def cancel(
     with session(config) as opened:
         waiting = _waiting(opened, numbers, profile, source)
         if waiting and not yes:
-            err().print(f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first.")
+            taken_out = f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first."
+            err().print(taken_out, markup=False)
             typer.confirm("Take them out?", abort=True, err=True)
         dropped, marked = opened.store.cancel((entry.profile, entry.number) for entry in waiting)
     if json:
@@ -179,7 +180,7 @@ def _gate(
     what = f"account {account}" if account is not None else f"profile {profile}"
     if not found:
         fail(f"there is no {what}; `trunkline status` lists what there is")
-    out().print(f"{what} {done}")
+    out().print(f"{what} {done}", markup=False)
 
 
 def _chosen(

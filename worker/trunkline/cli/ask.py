@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.markup import escape
 
 from trunkline.bland import BlandApi, NotSent, Unanswered
 from trunkline.cli.session import (
@@ -74,7 +75,7 @@ def number(
     elif found:
         out().print(entries_view(found))
     else:
-        err().print(f"nothing is known of {number}")
+        err().print(f"nothing is known of {number}", markup=False)
     if not found:
         raise typer.Exit(FAILED)
 
@@ -91,7 +92,7 @@ def check(
     settings = settings_of(config)
     out().print(pairs_table(_understood(settings)))
     for warning in settings.warnings:
-        err().print(f"[yellow]warning:[/] {warning.place}: {warning.message}")
+        err().print(f"[yellow]warning:[/] {escape(str(warning))}")
     if not settings.profiles:
         err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
     if online and not _check_online(settings):
@@ -109,7 +110,7 @@ def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
     if json:
         print_json({"wrong": wrong})
     else:
-        out().print("\n".join(wrong) if wrong else "[green]everything is where it belongs[/]")
+        out().print(escape("\n".join(wrong)) if wrong else "[green]everything is where it belongs[/]")
     if wrong:
         raise typer.Exit(FAILED)
 
