@@ -136,6 +136,26 @@ def test_the_rules_of_numbers_are_followed() -> None:
     assert NumberRules(region="").region is None
 
 
+def test_a_source_has_a_region_of_its_own_for_numbers_without_a_country_code() -> None:
+    sources: dict[str, dict[str, object]] = {
+        "london": {"region": "GB"},
+        "global": {"region": "", "profile": "rest"},
+        "plain": {"profile": "rest"},
+    }
+    local = "020 7183 8750"
+
+    assert taken(local, profile="rest", source="london", sources=sources).numbers == (("rest", "+442071838750"),)
+    assert taken("(415) 555-0100", source="plain", sources=sources).numbers == (("rest", "+14155550100"),)
+    assert refusals(taken(local, source="global", sources=sources)) == {local: RefusalCode.invalid_number}
+    assert taken("+14155550100", source="global", sources=sources).numbers == (("rest", "+14155550100"),)
+
+
+def test_routes_read_a_number_by_the_region_of_its_source() -> None:
+    delivery = taken("020 7183 8750", source="hubspot", sources={"hubspot": {"region": "GB"}})
+
+    assert delivery.numbers == (("uk", "+442071838750"),)
+
+
 @pytest.mark.parametrize("region", ["UK", "us", "USA", "001", 1])
 def test_a_region_is_one_that_phonenumbers_knows(region: object) -> None:
     with pytest.raises(ValidationError, match=r"two capital letters|must be text"):

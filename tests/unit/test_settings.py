@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from trunkline.intake import Route, When
 from trunkline.profiles import BatchRules, RetryRules
 from trunkline.settings import ConfigError, NumberRules, Settings, StoreSettings, WorkerSettings, load
+from trunkline.tables import Secret
 
 SEALING_KEY = base64.b64encode(bytes(range(32))).decode()
 ENV = {"BLAND_API_KEY": "planted-key", "SIP_PASSWORD": "planted-sip", "PBX_PASSWORD": "planted-pbx"}
@@ -122,7 +123,7 @@ def test_a_whole_file_is_read_field_by_field(write: Write, tmp_path: Path) -> No
     assert settings.profiles["support"].batch == BatchRules(max_size=50)
     assert settings.profiles["support"].retry == RetryRules(max_attempts=5, verify="always")
     assert settings.routes == (Route(when=When(source="hubspot", country="GB"), profile="pbx"),)
-    assert settings.sources["telnyx"]["public_keys"] == [{"env": "TELNYX_PUBLIC_KEY"}]
+    assert settings.sources["telnyx"]["public_keys"] == [Secret("env:TELNYX_PUBLIC_KEY", SecretStr(""))]
     assert settings.server.public_url == "https://hooks.example.com"
     assert settings.server.max_body_bytes == 2048
     assert settings.secret_key == SecretStr(SEALING_KEY)
@@ -279,6 +280,21 @@ def test_a_route_to_nowhere_is_a_mistake(write: Write) -> None:
     text = INBOUND + '[[routes]]\nprofile = "support"\n[[routes]]\nprofile = "uk"\n'
 
     assert list(mistakes(write(text))) == ["routes[1].profile"]
+
+
+def test_what_a_route_asks_and_can_not_is_a_mistake_at_its_place(write: Write) -> None:
+    asked = '{ type = "moble", prefix = ["+1", "1"], metadata = { a = 1 } }'
+    text = f'{INBOUND}[[routes]]\nprofile = "support"\nwhen = {asked}\n'
+    found = mistakes(write(text))
+    assert set(found) == {"routes[0].when.type", "routes[0].when.prefix[1]", "routes[0].when.metadata.a"}
+    assert 'did you mean "mobile"?' in found["routes[0].when.type"]
+
+
+def test_a_sources_region_is_one_that_phonenumbers_knows(write: Write) -> None:
+    text = '[sources.a]\nregion = "GB"\n[sources.b]\nregion = "UK"\n[sources.c]\nregion = ""\n[sources.d]\nregion = 1\n'
+    found = mistakes(write(text))
+    assert set(found) == {"sources.b.region", "sources.d.region"}
+    assert "the United Kingdom is GB" in found["sources.b.region"]
 
 
 @pytest.mark.parametrize("text", ["routes = 1", "sources = 1", "[sources]\na = 1", "accounts = 1", "profiles = []"])

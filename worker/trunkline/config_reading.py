@@ -13,9 +13,10 @@ from pydantic_core import PydanticCustomError
 from trunkline.directions import part_of
 from trunkline.intake import Route
 from trunkline.profiles import DEFAULT_ACCOUNT, BatchRules, Profile, RetryRules, parse_profiles
+from trunkline.routing import known_region
 from trunkline.secret_source import SecretSource
 from trunkline.sections import DEFAULT_TIMEOUT_S, Account, StoreSettings, WorkerSettings, api_url, redis_url
-from trunkline.tables import Table, mistakes_of
+from trunkline.tables import Table, is_reference, mistakes_of
 from trunkline.words import Mistake, did_you_mean
 
 SECTIONS: Final = (
@@ -86,18 +87,32 @@ class Reading:
         return tuple(route for route in read if route)
 
     def sources(self) -> dict[str, Mapping[str, object]]:
-        """`[sources.*]` as written; of their fields only `type` and `profile` are looked at here."""
+        """`[sources.*]` as written, a Secret in the place of each reference; `type`, `profile`, `region` are looked at.
+
+        A secret that is not to be had is empty: a worker needs none of them, and the receiver says what is missing.
+        """
         tables: dict[str, Mapping[str, object]] = {}
         for name, table in self._table("sources").items():
             if not isinstance(table, Mapping):
                 self.mistakes.append(Mistake(f"sources.{name}", f"must be a table: [sources.{name}]"))
                 continue
-            for key in ("type", "profile"):
+            for key in ("type", "profile", "region"):
                 if not isinstance(table.get(key, ""), str):
                     self.mistakes.append(Mistake(f"sources.{name}.{key}", "must be text in quotes"))
             self._check_profile(table, f"sources.{name}.profile")
-            tables[name] = MappingProxyType(dict(table))
+            self._check_region(table.get("region"), f"sources.{name}.region")
+            tables[name] = MappingProxyType({key: self._with_secrets(key, value) for key, value in table.items()})
         return tables
+
+    def _with_secrets(self, key: str, value: object) -> object:
+        """What was written, a Secret in the place of each reference, but not in a map whose names are free."""
+        if key == "metadata":
+            return value
+        if isinstance(value, Mapping):
+            if is_reference(value):
+                return self.secrets.if_there(value)
+            return {inner: self._with_secrets(inner, item) for inner, item in value.items()}
+        return [self._with_secrets(key, item) for item in value] if isinstance(value, list) else value
 
     def secret_key(self, profiles: Mapping[str, Profile]) -> SecretStr | None:
         """TRUNKLINE_SECRET_KEY, which seals the passwords that registering profiles are given."""
@@ -160,6 +175,13 @@ class Reading:
         name, known = part_of(holder, "profile"), self._table("profiles")
         if isinstance(name, str) and name not in known:
             self._unknown("profile", name, known, place)
+
+    def _check_region(self, region: object, place: str) -> None:
+        try:
+            if isinstance(region, str) and region:  # "": its numbers have a country code
+                known_region(region)
+        except PydanticCustomError as error:
+            self.mistakes.append(Mistake(place, str(error)))
 
     def _unknown(self, kind: str, name: str, known: Mapping[str, object], place: str) -> None:
         text = f'names {kind} "{name}", which is not there; add [{kind}s.{name}]{did_you_mean(name, known)}'

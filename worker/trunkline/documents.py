@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from trunkline.store.model import Books, Entry, Pause
+from trunkline.store.rejections import Kept
 
 
 def rfc3339(ms: int | None) -> str | None:
@@ -78,6 +79,33 @@ def dead_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         }
         for entry in entries
     ]
+
+
+def rejected_document(rejections: Iterable[Kept]) -> list[dict[str, Any]]:
+    """`rejected list --json`: what could not be taken in, the newest first; `bytes` is the body's length as it came."""
+    return [
+        {
+            "id": kept.id,
+            "source": kept.source,
+            "code": kept.code,
+            "message": kept.message,
+            "at": rfc3339(kept.at_ms),
+            "times": kept.times,
+            "bytes": kept.size,
+        }
+        for kept in rejections
+    ]
+
+
+def rejection_document(kept: Kept) -> dict[str, Any]:
+    """`rejected show --json`: one with its request; `body` is null where it is not kept, or not UTF-8."""
+    (summary,) = rejected_document([kept])
+    try:
+        body = kept.body.decode("utf-8") if kept.whole else None
+    except UnicodeDecodeError:
+        body = None
+    request = {"method": kept.method, "url": kept.url, "headers": dict(kept.headers), "body": body}
+    return {**summary, "first_at": rfc3339(kept.first_ms), **request}
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

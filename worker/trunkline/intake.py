@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from trunkline.contract import EPOCH, NumberEvent, metadata_json
-from trunkline.phone import Check, NumberRefused, country, identity, normalise, regions
-from trunkline.tables import Name, Table, Text, fault
+from trunkline.phone import Check, NumberRefused, identity
+from trunkline.routing import Candidate, Route, When, known_region, routed
+from trunkline.tables import Table
 from trunkline.words import Refusal, RefusalCode, did_you_mean, printable
+
+__all__ = ["Delivery", "NumberRules", "ProfileRule", "Route", "When", "take_in"]
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -26,27 +29,6 @@ class NumberRules(Table):
     @classmethod
     def _known(cls, region: str | None) -> str | None:
         return known_region(region) if region else None
-
-
-class When(Table):
-    """What a route asks for; what is not set is not asked."""
-
-    what: ClassVar[str] = "when"
-    source: Text | None = None
-    country: str | None = None
-
-    @field_validator("country")
-    @classmethod
-    def _known(cls, region: str | None) -> str | None:
-        return None if region is None else known_region(region)
-
-
-class Route(Table):
-    """Where the numbers of an event without a profile go; the first route that matches decides."""
-
-    what: ClassVar[str] = "a route"
-    when: When = Field(default_factory=When)
-    profile: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +67,21 @@ def take_in(
     """Reads and routes every number of an event. Raises nothing: what is not taken is in `refused`.
 
     A number goes to the event's profile, else to its source's own (`sources[...]["profile"]`), else to that of the
-    first route that matches. Duplicates within the event are folded, of numbers as of refusals.
+    first route that matches. A source's own `region` takes the place of the rules' for its numbers. Duplicates within
+    the event are folded, of numbers as of refusals.
     """
-    own = event.profile or (sources or {}).get(event.source, {}).get("profile")
+    source = (sources or {}).get(event.source, {})
+    own, region = event.profile or source.get("profile"), source.get("region")
+    region = (region or None) if isinstance(region, str) else rules.region
+    named = own if isinstance(own, str) else None
+    fitting = [each for each in routes if each.when.fits_event(event.source, event.metadata)] if named is None else []
     numbers: dict[tuple[str, str], None] = {}
     refused: dict[str, Refusal] = {}
     for raw in event.numbers:
+        candidate = Candidate(raw, region, rules.check)
         try:
-            name = own if isinstance(own, str) else _routed(raw, event.source, rules, routes)
-            taken = name if isinstance(name, Refusal) else _taken(raw, name, profiles, rules)
+            name = routed(candidate, fitting) if named is None else named
+            taken = _unrouted(raw, event.source) if name is None else _taken(candidate, name, profiles)
         except NumberRefused as error:
             taken = Refusal(raw, RefusalCode.invalid_number, error.reason)
         if isinstance(taken, Refusal):
@@ -111,39 +99,16 @@ def take_in(
     )
 
 
-def known_region(region: str) -> str:
-    """The region if it is one of phonenumbers' two-letter codes; a mistake otherwise."""
-    if region not in regions():
-        hint = "; the United Kingdom is GB" if region == "UK" else did_you_mean(region.upper(), regions())
-        raise fault(f"must be a country's two capital letters, as in US{hint}")
-    return region
-
-
-def _taken(raw: str, name: str, profiles: Mapping[str, ProfileRule], rules: NumberRules) -> tuple[str, str] | Refusal:
+def _taken(candidate: Candidate, name: str, profiles: Mapping[str, ProfileRule]) -> tuple[str, str] | Refusal:
     rule = profiles.get(name)
     if rule is None:
         message = f'there is no profile "{printable(name)}"{did_you_mean(name, profiles)}'
-        return Refusal(raw, RefusalCode.unknown_profile, message)
-    read = identity if rule.trunk else normalise
-    return name, read(raw, region=rules.region, check=rules.check)
+        return Refusal(candidate.raw, RefusalCode.unknown_profile, message)
+    if rule.trunk:
+        return name, identity(candidate.raw, region=candidate.region, check=candidate.check)
+    return name, candidate.number()
 
 
-def _routed(raw: str, source: str, rules: NumberRules, routes: Sequence[Route]) -> str | Refusal:
-    """The profile that the first matching route names. A route by country matches only what reads as a phone number."""
-    unread: NumberRefused | None = None
-    region: str | None = None
-    for route in routes:
-        when = route.when
-        if when.source not in (None, source):
-            continue
-        if when.country is not None and region is None and unread is None:
-            try:
-                region = country(normalise(raw, region=rules.region, check=rules.check))
-            except NumberRefused as refusal:
-                unread = refusal
-        if when.country in (None, region):
-            return route.profile
-    if unread is not None:
-        raise unread
+def _unrouted(raw: str, source: str) -> Refusal:
     message = f'the event names no profile, and no route matches this number of the source "{source}"'
     return Refusal(raw, RefusalCode.no_route, message)

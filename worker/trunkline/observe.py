@@ -46,6 +46,17 @@ class Log(StrEnum):
     entries_archived = "entries_archived"
     event_taken = "event_taken"
     event_refused = "event_refused"
+    inventory_reconciled = "inventory_reconciled"
+    inventory_failed = "inventory_failed"
+    purchases_unread = "purchases_unread"
+    receiver_started = "receiver_started"
+    receiver_stopped = "receiver_stopped"
+    deliveries_taken = "deliveries_taken"
+    delivery_unverified = "delivery_unverified"
+    delivery_rejected = "delivery_rejected"
+    numbers_leaving = "numbers_leaving"
+    rejection_replayed = "rejection_replayed"
+    rejection_not_replayed = "rejection_not_replayed"
 
 
 def configure(

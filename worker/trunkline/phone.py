@@ -82,21 +82,6 @@ def identity(raw: str, *, region: str | None, check: Check) -> str:
     return verbatim
 
 
-def country(number: str) -> str | None:
-    """The region (`US`, `GB`; `001` for non-geographic) of a number in E.164; None for a DID or an extension.
-
-    A number in no known range counts for the main country of its country code.
-    """
-    if not _PLAIN.fullmatch(number):
-        return None
-    try:
-        parsed = phonenumbers.parse(number, None)
-    except NumberParseException:
-        return None
-    region = phonenumbers.region_code_for_number(parsed)
-    return region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
-
-
 def regions() -> frozenset[str]:
     """The regions whose numbers can be read without a country code, as two capital letters."""
     return frozenset(phonenumbers.SUPPORTED_REGIONS)

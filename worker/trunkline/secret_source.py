@@ -1,7 +1,7 @@
 """Where secrets come from: the environment and files named in the configuration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,15 +28,29 @@ class SecretSource:
 
         Raises SecretUnresolved, which says what to set.
         """
+        return self._kept(reference, self._value)
+
+    def if_there(self, reference: Mapping[str, str]) -> Secret:
+        """The same for what only some processes need: what is not to be had is empty, and whoever needs it says so."""
+        try:
+            return self._kept(reference, self._read)
+        except SecretUnresolved:
+            ((kind, name),) = reference.items()
+            return Secret(f"{kind}:{name}", SecretStr(""))
+
+    def _kept(self, reference: Mapping[str, str], read: Callable[[str, str], str]) -> Secret:
         ((kind, name),) = reference.items()
         ref = f"{kind}:{name}"
         if ref not in self._resolved:
-            self._resolved[ref] = Secret(ref, SecretStr(self._value(kind, name)))
+            self._resolved[ref] = Secret(ref, SecretStr(read(kind, name)))
         return self._resolved[ref]
+
+    def _read(self, kind: str, name: str) -> str:
+        return self._from_env(name) if kind == "env" else self._from_file(name)
 
     def _value(self, kind: str, name: str) -> str:
         try:
-            return self._from_env(name) if kind == "env" else self._from_file(name)
+            return self._read(kind, name)
         except SecretUnresolved as unresolved:
             if not self._optional:
                 raise

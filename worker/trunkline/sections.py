@@ -27,14 +27,19 @@ def redis_url(text: str) -> SecretStr:
 
 def http_url(text: str) -> str:
     """A base URL without its last slash. Raises a mistake that never repeats it."""
+    return absolute_url(text).rstrip("/")
+
+
+def absolute_url(text: str, *, may_hold_password: bool = False) -> str:
+    """A whole URL, as it is, without a query. Raises a mistake that never repeats it."""
     parts = _split(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise fault("must be a URL such as https://api.example.com")
-    if parts.username is not None or parts.password is not None:
+    if not may_hold_password and (parts.username is not None or parts.password is not None):
         raise fault("must not hold a user or a password")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise fault("must not have a part after ? or #")
-    return text.rstrip("/")
+    return text
 
 
 def api_url(text: str) -> str:

@@ -1,7 +1,7 @@
 """Settings: the environment and the file `trunkline.toml`, read once into one frozen object."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from trunkline.config_reading import Reading
 from trunkline.intake import NumberRules, Route
 from trunkline.profiles import Profile
 from trunkline.sections import Account, ServerSettings, StoreSettings, WorkerSettings
+from trunkline.tables import secrets_within
 from trunkline.words import Mistake, TrunklineError
 
 __all__ = [
@@ -65,21 +66,29 @@ class Settings:
             for direction in profile.directions:
                 held += [direction.register_auth.password] if direction.register_auth else []
                 held += [direction.options.sip_password] if direction.options else []
+        held += secrets_within(self.sources)
         values = [secret.value.get_secret_value() for secret in held if secret]
         values += [self.secret_key.get_secret_value()] if self.secret_key else []
         with_password = [url for url, password in zip(urls, passwords, strict=True) if password]
         return frozenset({*values, *with_password, *passwords, *map(unquote, passwords)} - {""})
 
 
+Also = Callable[[Settings], Iterable[Mistake]]
+
+
 def load(
-    path: Path | None, env: Mapping[str, str], *, secrets: Literal["required", "optional"] = "required"
+    path: Path | None,
+    env: Mapping[str, str],
+    *,
+    secrets: Literal["required", "optional"] = "required",
+    also: Also | None = None,
 ) -> Settings:
     """Reads the file (`path`, else $TRUNKLINE_CONFIG, else ./trunkline.toml if it is there) and the environment.
 
     The environment wins: TRUNKLINE_REDIS_URL, TRUNKLINE_DATA_DIR, TRUNKLINE_API_BASE_URL (for every account); and it
     is the only place of TRUNKLINE_SECRET_KEY. A relative path in the file is relative to the file. With `secrets`
-    optional, what is not to be had is empty and a warning (a producer needs no API key). Raises ConfigError with every
-    mistake at once.
+    optional, what is not to be had is empty and a warning (a producer needs no API key). `also` looks for mistakes in
+    what others read of it (the sources). Raises ConfigError with every mistake at once.
     """
     file, text = _file(path, env)
     try:
@@ -89,6 +98,7 @@ def load(
     folder = file.absolute().parent if file else Path.cwd()
     reading = Reading(raw, env, folder, optional=secrets == "optional")
     settings = _assembled(reading, file)
+    reading.mistakes += also(settings) if also else ()
     if reading.mistakes:
         raise ConfigError(tuple(dict.fromkeys(reading.mistakes)))
     return settings

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from trunkline.directions import Direction
 from trunkline.profiles import Profile
 from trunkline.sections import Account
-from trunkline.settings import Settings, load
+from trunkline.settings import Also, Settings, load
 from trunkline.tables import Secret
 
 STAND_IN: Final = "TRUNKLINE_STAND_IN"  # the sandbox's base URL
@@ -49,14 +49,19 @@ class _Lenient(Mapping[str, str]):
 
 
 def load_settings(
-    path: Path | None, env: Mapping[str, str], *, secrets: Literal["required", "optional"] = "required"
+    path: Path | None,
+    env: Mapping[str, str],
+    *,
+    secrets: Literal["required", "optional"] = "required",
+    also: Also | None = None,
 ) -> Settings:
     """The settings, for the stand-in if the environment says so. Raises ConfigError.
 
-    `secrets` optional: for those who call no API, a secret that is not to be had is a warning.
+    `secrets` optional: for those who call no API, a secret that is not to be had is a warning. `also` as in load; the
+    stand-in does without it, as there nothing needs to be set up.
     """
     url = env.get(STAND_IN)
-    return load_for_stand_in(path, env, url) if url else load(path, env, secrets=secrets)
+    return load_for_stand_in(path, env, url) if url else load(path, env, secrets=secrets, also=also)
 
 
 def load_for_stand_in(path: Path | None, env: Mapping[str, str], url: str) -> Settings:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Self, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -86,16 +86,34 @@ def read_secret(value: object, info: ValidationInfo) -> Secret:
     """The validator of a secret: takes a Secret, or a reference that the context's `resolve` turns into one."""
     if isinstance(value, Secret):
         return value
-    if not isinstance(value, Mapping) or len(value) != 1:
+    if not isinstance(value, Mapping) or not is_reference(value):
         raise fault(NOT_A_REFERENCE)
     ((kind, name),) = value.items()
-    if kind not in {"env", "file"} or not isinstance(name, str) or not name:
-        raise fault(NOT_A_REFERENCE)
     resolve: Resolve = (info.context or {}).get("resolve", refuse_secrets)
     try:
         return resolve({kind: name})
     except SecretUnresolved as unresolved:
         raise fault(str(unresolved)) from None
+
+
+def is_reference(value: Mapping[object, object]) -> TypeGuard[Mapping[str, str]]:
+    """Whether a table is a reference to a secret: { env = "NAME" } or { file = "PATH" }."""
+    if len(value) != 1:
+        return False
+    ((kind, name),) = value.items()
+    return kind in {"env", "file"} and isinstance(name, str) and bool(name)
+
+
+def secrets_within(value: object) -> Iterator[Secret]:
+    """Every Secret in a table as it was read, however deep."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from secrets_within(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from secrets_within(item)
 
 
 def _name(value: str) -> str:

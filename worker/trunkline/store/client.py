@@ -162,11 +162,15 @@ class Store:
         }
         return int(self._run("publish", "1" if whole else "0", json.dumps(said)))
 
+    def reject(self, *args: str | bytes | float) -> int:
+        """A move of reject.lua, on disk when it returns where that was asked for; store/rejections.py has the words."""
+        return int(self._run("reject", *args, to_disk=self.durability is Durability.waitaof))
+
     def audit(self, clock_slack_ms: int = 0) -> list[str]:
         """What of the invariants does not hold, a sentence each; looks at everything there is."""
         return cast(list[str], self._run("audit", clock_slack_ms))
 
-    def _run(self, name: str, *args: str | float, to_disk: bool = False) -> Any:
+    def _run(self, name: str, *args: str | bytes | float, to_disk: bool = False) -> Any:
         script = self._scripts[name]
         now = "" if self.now_ms is None else self.now_ms
         with translated():
@@ -177,7 +181,7 @@ class Store:
             except redis.exceptions.NoScriptError:
                 return self.client.eval(script.text, 1, PREFIX, now, *args)
 
-    def _run_to_disk(self, script: scripts.Script, args: tuple[str | float, ...]) -> Any:
+    def _run_to_disk(self, script: scripts.Script, args: tuple[str | bytes | float, ...]) -> Any:
         """WAITAOF on the connection that wrote: it covers everything this connection sent before it."""
         for _ in range(2):
             with self.client.pipeline(transaction=False) as pipe:

@@ -56,9 +56,17 @@ def published(store: Store) -> dict[str, bool]:
 
 def entries_of(store: Store, number: str) -> list[Entry]:
     """What is known of one number, under every profile that has an entry of it."""
+    return entries_of_each(store, [number])[number]
+
+
+def entries_of_each(store: Store, numbers: Iterable[str]) -> dict[str, list[Entry]]:
+    """The same of many numbers, each once; [] for one that nothing is known of."""
     with translated():
         profiles = _members(store, "policies")
-    return list(entries(store, ((profile, number) for profile in profiles)))
+    found: dict[str, list[Entry]] = {number: [] for number in numbers}
+    for entry in entries(store, ((profile, number) for number in found for profile in profiles)):
+        found[entry.number].append(entry)
+    return found
 
 
 def entries(store: Store, names: Iterable[tuple[str, str]]) -> Iterator[Entry]:

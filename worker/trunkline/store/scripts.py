@@ -18,6 +18,7 @@ NAMES: Final = (
     "replay",
     "drop",
     "archive",
+    "reject",
     "publish",
     "audit",
 )

@@ -114,6 +114,20 @@ for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do
 end
 if queued ~= tonumber(call('HGET', P .. 'books', 'waiting') or 0) then complain('waiting miscounted') end
 
+-- 7: what could not be taken in is in the index, and its bytes in the books
+local n_rejected, rejected_bytes = 0, 0
+each('rejected:*', function(key)
+  local id = string.sub(key, 10)
+  local r = call('HMGET', P .. key, 's', 'c', 'm', 'r', 'b', 'z')
+  local size = 0
+  for i = 1, 5 do size = size + #(r[i] or '') end
+  if tonumber(r[6]) ~= size then complain('rejection of', size, 'bytes says', r[6] or 0, ':', id) end
+  if not call('ZSCORE', P .. 'rejected', id) then complain('rejected but not in rejected:', id) end
+  n_rejected, rejected_bytes = n_rejected + 1, rejected_bytes + size
+end)
+if call('ZCARD', P .. 'rejected') ~= n_rejected then complain('rejections miscounted') end
+if tonumber(call('HGET', P .. 'books', 'rejected_bytes') or 0) ~= rejected_bytes then complain('bytes of rejections miscounted') end
+
 -- 1: something waits => it will be looked at in time
 local latest = {}
 for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do

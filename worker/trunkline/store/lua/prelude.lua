@@ -33,6 +33,10 @@
 --   seen:<source>:<event_id>  string, 7 days
 --   dead              zset   "<p> <n>" -> since when
 --   closed            zset   day -> day;  closed:<day> list "<p> <n>" closed on that day, for the archive
+--   rejected          zset   id -> when it last came, in the order of coming
+--   rejected:<id>     hash   what could not be taken in: s source, c code, m message, r request (JSON: method, URL, headers),
+--                            b body (a character a byte), y the body's length as it came, z bytes of all that is kept,
+--                            f first came, l last came, n times
 --   outcomes          stream, trimmed;  books hash;  books:<p> hash
 
 local P = KEYS[1]

@@ -1,0 +1,187 @@
+"""What could not be taken in is kept once, within bounds, as it came, until somebody lets go of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from servers import HOST, running
+from store_steps import go_on, is_sound
+from trunkline.store import Durability, Store, StoreUnavailable, reading, rejections
+from trunkline.store.client import PREFIX
+from trunkline.store.connect import CONNECTION
+from trunkline.store.rejections import Kept, Rejection
+
+HEADERS = {"content-type": "application/json", "ce-type": "x"}
+
+
+def rejection(
+    index: int = 1, *, source: str = "telnyx", code: str = "invalid_event", body: bytes = b'{"data": {}}'
+) -> Rejection:
+    url = "https://hooks.example.com/hooks/telnyx?a=1"
+    return Rejection(f"{index:016x}", source, code, "has no number", "POST", url, HEADERS, body)
+
+
+def keep(store: Store, *several: Rejection, most: int = 1_000, most_bytes: int = 1_000_000) -> None:
+    for each in several:
+        rejections.keep(store, each, most=most, most_bytes=most_bytes, counts=True)
+
+
+def ids(found: list[Kept]) -> list[int]:
+    return [int(kept.id, 16) for kept in found]
+
+
+def bytes_kept(store: Store) -> int:
+    return int(store.client.hget(f"{PREFIX}books", "rejected_bytes") or 0)
+
+
+def test_a_rejection_comes_back_as_it_was_kept(store: Store) -> None:
+    keep(store, rejection(body=bytes(range(256))))
+    (kept,) = rejections.listed(store)
+    assert (kept.source, kept.code, kept.message, kept.method) == ("telnyx", "invalid_event", "has no number", "POST")
+    assert (kept.url, kept.headers) == ("https://hooks.example.com/hooks/telnyx?a=1", HEADERS)
+    assert (kept.body, kept.size, kept.whole) == (bytes(range(256)), 256, True)
+    assert (kept.first_ms, kept.at_ms, kept.times) == (store.now_ms, store.now_ms, 1)
+    assert is_sound(store)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.text(max_size=50), st.dictionaries(st.text(max_size=9), st.text(max_size=9)))
+def test_any_bytes_and_any_text_can_be_kept(store: Store, body: bytes, text: str, headers: dict[str, str]) -> None:
+    keep(store, Rejection("0" * 16, "any", "invalid_event", text, "PUT", text, headers, body))
+    (kept,) = rejections.get(store, ["0" * 16])
+    assert (kept.body, kept.url, kept.headers) == (body, text, headers)
+    assert is_sound(store)
+
+
+def test_the_same_rejection_again_is_counted_and_takes_the_new_contents_and_time(store: Store) -> None:
+    keep(store, rejection(1), rejection(2))
+    first_ms = store.now_ms
+    go_on(store, 5_000)
+    keep(store, rejection(1, code="no_route", body=b"longer than it was before"))
+    newest, other = rejections.listed(store)
+    assert (newest.code, newest.body, newest.times) == ("no_route", b"longer than it was before", 2)
+    assert (newest.first_ms, newest.at_ms) == (first_ms, store.now_ms)
+    assert (other.id, other.times) == (rejection(2).id, 1)
+    assert is_sound(store)
+
+
+def test_the_newest_is_listed_first_though_the_clock_stands_still_or_steps_back(store: Store) -> None:
+    keep(store, *(rejection(index) for index in (5, 3, 4)))
+    go_on(store, -60_000)
+    keep(store, rejection(1), rejection(2))
+    assert ids(rejections.listed(store)) == [2, 1, 4, 3, 5]
+    assert ids(rejections.listed(store, most=2)) == [2, 1]
+
+
+def test_they_are_found_by_source_and_by_code(store: Store) -> None:
+    keep(store, rejection(1), rejection(2, source="hubspot"), rejection(3, source="hubspot", code="no_route"))
+    assert ids(rejections.listed(store, source="hubspot")) == [3, 2]
+    assert ids(rejections.listed(store, source="hubspot", code="invalid_event")) == [2]
+    assert ids(rejections.listed(store, code="invalid_event", most=1)) == [2]
+    assert ids(rejections.get(store, [f"{index:016x}" for index in (3, 9, 1, 3)])) == [3, 1]
+
+
+def test_more_than_a_page_of_them_is_listed_whole(store: Store) -> None:
+    keep(store, *(rejection(index) for index in range(120)))
+    assert ids(rejections.listed(store)) == list(reversed(range(120)))
+
+
+def test_the_oldest_go_when_there_are_too_many_and_are_counted(store: Store) -> None:
+    keep(store, *(rejection(index) for index in range(5)), most=3)
+    assert ids(rejections.listed(store)) == [4, 3, 2]
+    assert rejections.let_go(store) == 2
+    keep(store, rejection(2), most=3)
+    assert (ids(rejections.listed(store)), rejections.let_go(store)) == ([2, 4, 3], 2)
+    assert is_sound(store)
+
+
+def test_the_oldest_go_when_they_are_too_large_together(store: Store) -> None:
+    keep(store, *(rejection(index, body=b"x" * 3_000) for index in range(5)), most_bytes=10_000)
+    assert ids(rejections.listed(store)) == [4, 3, 2]
+    assert 9_000 < bytes_kept(store) <= 10_000
+    keep(store, rejection(3, body=b"x" * 9_000), most_bytes=10_000)
+    assert ids(rejections.listed(store)) == [3]
+    assert rejections.let_go(store) == 4
+    assert is_sound(store)
+
+
+def test_of_one_that_is_larger_than_all_that_is_kept_only_the_reason_stays_and_nothing_has_to_go_for_it(
+    store: Store,
+) -> None:
+    keep(store, rejection(1), rejection(2, body=b"\xff" * 6_000), most_bytes=10_000)
+    reason, other = rejections.listed(store)
+    assert (reason.body, reason.url, reason.headers, reason.size, reason.whole) == (b"", "", {}, 6_000, False)
+    assert (reason.source, reason.code, reason.message) == ("telnyx", "invalid_event", "has no number")
+    assert other.whole
+    assert is_sound(store)
+
+
+def test_the_last_one_stays_whatever_the_bounds(store: Store) -> None:
+    keep(store, rejection(1), rejection(2), most=0, most_bytes=1)
+    assert ids(rejections.listed(store)) == [2]
+    assert is_sound(store)
+
+
+def test_an_index_that_somebody_broke_by_hand_holds_nothing_up(store: Store) -> None:
+    keep(store, rejection(1), rejection(2))
+    store.client.delete(f"{PREFIX}rejected:{rejection(1).id}")
+    keep(store, rejection(3), most=1)
+    assert ids(rejections.listed(store)) == [3]
+
+
+def test_dropping_lets_go_of_what_is_there_and_says_how_many(store: Store) -> None:
+    keep(store, *(rejection(index) for index in range(3)))
+    assert rejections.drop(store, [rejection(index).id for index in (0, 2, 2, 7)]) == 2
+    assert rejections.drop(store, [rejection(0).id]) == rejections.drop(store, []) == 0
+    assert ids(rejections.listed(store)) == [1]
+    rejections.drop(store, [rejection(1).id])
+    assert (bytes_kept(store), rejections.let_go(store)) == (0, 0)
+    assert is_sound(store)
+
+
+def test_an_event_that_no_push_counted_is_counted_as_rejected(store: Store) -> None:
+    rejections.keep(store, rejection(1), counts=True)
+    rejections.keep(store, rejection(1), counts=True)
+    rejections.keep(store, rejection(2), counts=False)
+    assert reading.books(store).events == {"accepted": 0, "duplicate": 0, "rejected": 2}
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (("DEL", f"{PREFIX}rejected:{rejection().id}"), "rejections miscounted"),
+        (("ZREM", f"{PREFIX}rejected", rejection().id), "rejected but not in rejected"),
+        (("HSET", f"{PREFIX}rejected:{rejection().id}", "b", "x"), "rejection of"),
+        (("HINCRBY", f"{PREFIX}books", "rejected_bytes", 1), "bytes of rejections miscounted"),
+    ],
+)
+def test_the_audit_sees_an_index_and_a_count_that_do_not_agree(
+    store: Store, command: tuple[str, ...], complaint: str
+) -> None:
+    keep(store, rejection(1), rejection(2))
+    store.client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+    assert any(complaint in sentence for sentence in store.audit())
+
+
+def test_it_is_on_disk_where_a_push_would_be(tmp_path: Path) -> None:
+    durable = {"appendonly": "yes", "appendfsync": "everysec"}
+    with running("valkey", tmp_path, **durable) as server, server.client() as client:
+        keep(Store(client, durability=Durability.waitaof), rejection())
+        assert client.waitaof(1, 0, 0) == [1, 0], "nothing is left to wait for"
+        server.process.kill()
+        server.process.wait(30)
+    with running("valkey", tmp_path, **durable) as server, server.client() as client:
+        assert ids(rejections.listed(Store(client))) == [1]
+        assert is_sound(Store(client))
+
+
+def test_a_store_that_is_not_there_is_unavailable() -> None:
+    with redis.Redis(host=HOST, port=1, **CONNECTION) as nowhere:
+        for move in (lambda s: keep(s, rejection()), rejections.listed, rejections.let_go):
+            with pytest.raises(StoreUnavailable):
+                move(Store(nowhere))
