@@ -1,0 +1,7 @@
+"""Whether a webhook comes from its source: schemes as data, pure functions over the raw bytes."""
+
+from trunkline_producers.verify.configuring import read_scheme
+from trunkline_producers.verify.keys import KeyTable, read_keys
+from trunkline_producers.verify.scheme import Key, KeyKind, Reason, Scheme, Unverified
+
+__all__ = ["Key", "KeyKind", "KeyTable", "Reason", "Scheme", "Unverified", "read_keys", "read_scheme"]
