@@ -65,7 +65,7 @@ class Enqueuer:
         routes: Sequence[Route] = (),
         sources: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
-        self._store = store
+        self.store = store
         self._rules = rules
         self._profiles = profiles
         self._routes = routes
@@ -81,7 +81,7 @@ class Enqueuer:
         return cls(
             store,
             rules=settings.numbers,
-            profiles={name: ProfileRule(name, trunk) for name, trunk in published(store).items()},
+            profiles=_published(store),
             routes=settings.routes,
             sources=settings.sources,
         )
@@ -114,14 +114,20 @@ class Enqueuer:
     def each(self, events: Iterable[NumberEvent]) -> Iterator[Summary]:
         """One summary for each event, in their order. Memory stays constant: a few hundred numbers go at a time."""
         for part in _parts(events):
-            deliveries = [self._read(event) for event in part]
-            for delivery, pushed in zip(deliveries, self._store.push(deliveries), strict=True):
-                yield self._summary(delivery, pushed)
+            deliveries = [self.delivery(event) for event in part]
+            for delivery, pushed in zip(deliveries, self.store.push(deliveries), strict=True):
+                yield self.summary(delivery, pushed)
 
-    def _read(self, event: NumberEvent) -> Delivery:
+    def refresh(self) -> None:
+        """Looks which profiles are published now: workers may have come with new ones."""
+        self._profiles = _published(self.store)
+
+    def delivery(self, event: NumberEvent) -> Delivery:
+        """The event as the store takes it in, its numbers read and routed. Sends nothing, raises nothing."""
         return take_in(event, rules=self._rules, profiles=self._profiles, routes=self._routes, sources=self._sources)
 
-    def _summary(self, delivery: Delivery, pushed: Pushed) -> Summary:
+    def summary(self, delivery: Delivery, pushed: Pushed) -> Summary:
+        """What became of a delivery that was pushed, each refusal with a sentence."""
         refused = [self._explained(refusal) for refusal in delivery.refused]
         refused += [self._refusal(*delivery.numbers[index], code) for index, code in pushed.refused]
         return Summary(pushed.accepted, pushed.coalesced, int(pushed.duplicate), tuple(refused))
@@ -135,7 +141,7 @@ class Enqueuer:
         """What the store refused, for people."""
         match code:
             case RefusalCode.queue_full:
-                limit = self._store.max_waiting
+                limit = self.store.max_waiting
                 message = f"the queue is full (max_waiting under [store] is {limit}); send it again later"
             case RefusalCode.unknown_profile:
                 message = f'nobody has published the profile "{profile}": start a worker whose configuration has it'
@@ -149,6 +155,10 @@ class Enqueuer:
             return "; none is known yet: configure one under [profiles.NAME], or start a worker that has one"
         more = f" and {len(names) - PROFILES_SHOWN} more" if len(names) > PROFILES_SHOWN else ""
         return f" (known: {', '.join(names[:PROFILES_SHOWN])}{more})"
+
+
+def _published(store: Store) -> dict[str, ProfileRule]:
+    return {name: ProfileRule(name, trunk) for name, trunk in published(store).items()}
 
 
 def _parts(events: Iterable[NumberEvent]) -> Iterator[list[NumberEvent]]:

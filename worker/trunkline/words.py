@@ -15,9 +15,13 @@ class TrunklineError(Exception):
         TrunklineError
         ├── InvalidEvent        the sender must change the event           .mistakes
         ├── NumberRefused       the sender must change the number          .reason
+        ├── Unverified          the sender must sign the delivery          .reason
+        ├── Unreadable          the sender must change the body
+        ├── BadFile             the user must change the file
         ├── ConfigError         the operator must change the configuration .mistakes
         ├── SecretUnresolved    the operator must provide a secret
         ├── EmbeddedError       the embedded server could not be had
+        ├── CarrierError        a carrier's API did not give what was asked for
         ├── NotSent             the API certainly did not process the request
         └── Unanswered          the API may have processed the request
     """

@@ -37,6 +37,7 @@
 --   rejected:<id>     hash   what could not be taken in: s source, c code, m message, r request (JSON: method, URL, headers),
 --                            b body (a character a byte), y the body's length as it came, z bytes of all that is kept,
 --                            f first came, l last came, n times
+--   inventory:<source>, purchases:<source>  string, 24 hours, 30 days: where reading a carrier's inventory or log goes on
 --   outcomes          stream, trimmed;  books hash;  books:<p> hash
 
 local P = KEYS[1]

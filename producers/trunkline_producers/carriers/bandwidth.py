@@ -1,0 +1,173 @@
+"""Bandwidth: the account's numbers in service.
+
+https://dev.bandwidth.com/docs/account/credentials/management (client credentials; API users are deprecated)
+https://dev.bandwidth.com/apis/numbers-apis/numbers (GET /tns, GET /accounts/{accountId}/inserviceNumbers)
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element
+
+import httpx
+
+from trunkline.words import printable
+from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
+from trunkline_producers.carriers.http import CarrierHttp
+from trunkline_producers.carriers.paging import walk
+from trunkline_producers.carriers.parsing import (
+    LONGEST_TEXT,
+    asked,
+    international,
+    json_object,
+    named,
+    page_of,
+    read_all,
+    text,
+    turned,
+    xml_root,
+)
+from trunkline_producers.carriers.tables import ApiTable
+from trunkline_producers.carriers.values import Owned, Page
+
+TOKEN_S: Final = 3600.0  # how long a token lasts where the answer does not say
+EARLY_S: Final = 60.0  # a token is replaced so long before its end
+MOST_COUNTED: Final = 100_000  # a `page` beyond this is no count but a telephone number, which the API also uses there
+_LINK: Final = re.compile(r"<([^<>]*)>")
+_NANP: Final = "1"  # ten digits are a number of North America: what Bandwidth's first API speaks of
+_FORBIDDEN: Final = 403
+
+
+class Bandwidth:
+    """One account's API. Thread-safe. `pause` is called between two pages."""
+
+    def __init__(
+        self,
+        api: ApiTable,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._api = api
+        self._pause = pause
+        self._http = CarrierHttp("Bandwidth", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._token, self._token_until = "", 0.0
+        self._lock = threading.Lock()
+
+    def pages(self, start: str | None = None) -> Iterator[Page]:
+        """The numbers in service. See Inventory.
+
+        There are two listings, each for another role of the key: where the first is forbidden, the second is read.
+        """
+        page = {"size": self._api.page_size, "page": 1}
+        one = f"/tns?{urlencode({'accountId': self._api.account or '', 'status': 'Inservice', **page})}"
+        other = f"/accounts/{self._api.account}/inserviceNumbers?{urlencode(page)}"
+        if start is not None:
+            return walk(self._page, start, pause=self._pause)
+        return self._either(one, other)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def _either(self, one: str, other: str) -> Iterator[Page]:
+        pages = walk(self._page, one, pause=self._pause)
+        try:
+            first = next(pages)
+        except CarrierRefused as refused:
+            if refused.status != _FORBIDDEN:
+                raise
+            pages = walk(self._page, other, pause=self._pause)
+        else:
+            yield first
+        yield from pages
+
+    def _page(self, here: str) -> Page:
+        path, _, query = here.partition("?")
+        page = parse_numbers(self._get(f"{self._api.url}{here}"), query)
+        return page if page.next is None else Page(page.numbers, f"{path}?{page.next}")
+
+    def _get(self, url: str) -> bytes:
+        accept = {"accept": "application/xml"}
+        if self._api.auth == "basic":
+            return self._http.get(url, accept | {"authorization": self._basic()})
+        try:
+            return self._http.get(url, accept | {"authorization": f"Bearer {self._bearer()}"})
+        except CarrierRefused as refused:
+            if refused.status != 401:
+                raise
+            self._token_until = 0.0  # it may have ended early
+            return self._http.get(url, accept | {"authorization": f"Bearer {self._bearer()}"})
+
+    def _bearer(self) -> str:
+        with self._lock:
+            if time.monotonic() >= self._token_until:
+                body = self._http.post(
+                    f"{self._api.url}/v1/oauth2/token",
+                    {"accept": "application/json", "authorization": self._basic()},
+                    {"grant_type": "client_credentials"},
+                    until=float("inf"),
+                )
+                self._token, seconds = parse_token(body)
+                self._token_until = time.monotonic() + max(seconds - EARLY_S, 0.0)
+            return self._token
+
+    def _basic(self) -> str:
+        pair = f"{self._api.user}:{self._api.key.value.get_secret_value().strip()}"
+        return f"Basic {b64encode(pair.encode()).decode()}"
+
+
+def parse_token(body: bytes) -> tuple[str, float]:
+    """A token and how many seconds it lasts. Raises CarrierUnreadable."""
+    document = json_object(body)
+    token, seconds = text(document, "access_token"), document.get("expires_in")
+    if not token or not token.isascii() or not token.isprintable():
+        raise CarrierUnreadable("the answer has no access token")
+    if isinstance(seconds, int | float) and 0 < seconds <= 24 * TOKEN_S:
+        return token, float(seconds)
+    return token, TOKEN_S
+
+
+def parse_numbers(body: bytes, here: str) -> Page:
+    """A page of `/tns` or of `/inserviceNumbers`, `here` being the query it answers. Raises CarrierUnreadable.
+
+    Its link to the next page counts; where there is none, a full page is followed by the next by count.
+    """
+    root = xml_root(body)
+    items = named(root, "TelephoneNumber")
+    if not items and named(root, "ErrorCode"):
+        said = " ".join(_text(root, name) for name in ("ErrorCode", "Description"))
+        raise CarrierUnreadable(f"the answer is an error: {printable(said, 200)}")
+    links = named(root, "next")
+    page = page_of(_target(links[0]), "page") if links else {}
+    if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MOST_COUNTED:
+        page = {"page": str(count + 1)}
+    owned = read_all(items, _owned)
+    return Page(tuple(each for each, in_service in owned if in_service), turned(here, **page) if page else None)
+
+
+def _owned(item: Element) -> tuple[Owned, bool] | None:
+    number = international(_text(item, "FullNumber") or (item.text or "").strip(), country_code=_NANP)
+    if not number:
+        return None
+    said = {name.lower(): printable(_text(item, name), LONGEST_TEXT) for name in ("City", "State")}
+    in_service = _text(item, "Status").lower() in ("", "inservice")
+    return Owned(number, metadata={name: value for name, value in said.items() if value}), in_service
+
+
+def _target(link: Element) -> str:
+    r"""The URL of `Link=<https://…>;rel="next";`."""
+    found = _LINK.search(link.text or "")
+    return found[1] if found else (link.text or "").strip()
+
+
+def _text(item: Element, name: str) -> str:
+    found = named(item, name)
+    return (found[0].text or "").strip() if found else ""
