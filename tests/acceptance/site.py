@@ -53,7 +53,14 @@ grace_s = 10.0
 [profiles.support]
 [[profiles.support.directions]]
 type = "inbound"
+[sources.acme]
+verify = {{ scheme = "hmac", header = "X-Signature" }}
+keys = [{{ env = "HOOK_KEY" }}]
+number = "phone"
+event_id = "id"
+profile = "support"
 """
+HOOK_KEY: Final = "hook-key"
 
 
 @dataclass
@@ -257,7 +264,11 @@ def _site(folder: Path, configured: Mapping[str, float], **env: str) -> Iterator
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxRules(fail_rate=0, latency_s=0.02)))
         variables = environment(
-            TRUNKLINE_CONFIG=config, TRUNKLINE_API_BASE_URL=sandbox.base_url, BLAND_API_KEY="sandbox-key", **env
+            TRUNKLINE_CONFIG=config,
+            TRUNKLINE_API_BASE_URL=sandbox.base_url,
+            BLAND_API_KEY="sandbox-key",
+            HOOK_KEY=HOOK_KEY,
+            **env,
         )
         site = Site(folder, variables, load(config, variables), sandbox)
         stack.callback(site.close_store)

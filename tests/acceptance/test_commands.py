@@ -57,10 +57,12 @@ def commands() -> list[tuple[str, ...]]:
 
 PROMISED = (
     "demo", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
-    "dead drop", "cancel", "pause", "resume", "profile secret", "check",
+    "dead drop", "cancel", "pause", "resume", "profile secret", "check", "serve", "reconcile", "rejected list",
+    "rejected replay", "sources list", "sources test",
 )  # fmt: skip
 ANSWERS = (
     "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
+    "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
 
@@ -88,6 +90,7 @@ def test_the_version_is_told(stage: Stage) -> None:
     [
         "enlist", "status --jsn", "enqueue +14155550100", "enqueue --profile p", "import", "number", "dead replay",
         "dead drop", "cancel", "pause", "resume", "pause a --profile p", "profile secret",
+        "rejected replay", "rejected drop", "serve --port 70000", "sources test", "reconcile",
         "worker --processes 0", "sandbox --fail-rate 2", "demo --numbers 0", "sandbox --rule nonsense=1",
     ],
 )  # fmt: skip

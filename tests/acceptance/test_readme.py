@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,8 +26,9 @@ from trunkline.directions import CustomHeader, Direction, Headers, Options, Regi
 from trunkline.intake import NumberRules, When
 from trunkline.profiles import BatchRules, Profile, RetryRules
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.sections import Account, StoreSettings, WorkerSettings
+from trunkline.sections import Account, ServerSettings, StoreSettings, WorkerSettings
 from trunkline.settings import load
+from trunkline_producers.sources import read_sources
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -89,12 +92,12 @@ def test_the_demo_ends_by_itself_with_every_number_attached_or_dead() -> None:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Commands, Sandbox]]:
     """A folder as the README has it written, and `trunkline up` in a terminal of its own; its API is a stand-in."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "trunkline.toml").write_text(blocks("toml")[0], "utf-8")
+    (folder / "trunkline.toml").write_text("\n".join(blocks("toml")), "utf-8")
     (folder / "numbers.csv").write_text("number,customer\n(415) 555-0101,Ann\n+14155550102,Bob\n", "utf-8")
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(SandboxRules(latency_s=0, fail_rate=0)))
         sandbox.script([{"failed": {"+14155550101": "not owned"}}])
-        env = environment(BLAND_API_KEY=KEY, TRUNKLINE_API_BASE_URL=sandbox.base_url)
+        env = environment(BLAND_API_KEY=KEY, TRUNKLINE_API_BASE_URL=sandbox.base_url, SHOP_KEY="change-me")
         trunkline = stack.enter_context(Commands(folder, env))
         online = trunkline("check", "--online")
         assert (online.code, "GET /v1/me answers 200" in online.out) == (0, True), online
@@ -120,8 +123,9 @@ def up(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[subproce
 def _up(
     folder: Path, env: Mapping[str, str], options: tuple[str, ...], log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    command = [TRUNKLINE, "up", "--port", "0", *options]  # a free port, as 8080 may be taken where tests run
     with (folder / "up.out").open("wb") as out:
-        process = subprocess.Popen([TRUNKLINE, "up", *options], cwd=folder, env=dict(env), stdout=out, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=dict(env), stdout=out, stderr=log)
     try:
         yield process
     finally:
@@ -153,6 +157,27 @@ def test_the_second_terminals_commands_attach_the_numbers(shop: tuple[Commands, 
     for number, state in (("+14155550100", "attached"), ("+14155550101", "dead"), ("+14155550102", "attached")):
         becomes(trunkline, number, state)
     assert sandbox.log()[0]["directions"] == ["inbound", "outbound"]
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="curl and openssl are not here")
+def test_the_readmes_curl_command_signs_posts_and_gets_the_numbers_attached(shop: tuple[Commands, Sandbox]) -> None:
+    trunkline, _ = shop
+    (block,) = [block for block in blocks("") if "curl " in block]
+    assert "localhost:8080" in block
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.replace("localhost:8080", receiving_at(trunkline.folder))],
+        env=dict(trunkline.env), capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert f"`{ran.stdout}`" in README
+    becomes(trunkline, "+14155550123", "attached")
+    becomes(trunkline, "+14155550124", "attached")
+
+
+def receiving_at(folder: Path) -> str:
+    """Host and port of the receiver of `up`."""
+    found = re.search(r"receiving at http://([\d.]+:\d+)", (folder / "up.log").read_text("utf-8"))
+    assert found is not None
+    return found[1]
 
 
 def test_every_question_of_the_readme_has_an_answer(shop: tuple[Commands, Sandbox]) -> None:
@@ -237,8 +262,8 @@ def test_the_example_configuration_says_the_defaults(tmp_path: Path) -> None:
 
 
 SETTINGS: tuple[type[BaseModel], ...] = (
-    StoreSettings, Account, BatchRules, RetryRules, WorkerSettings, NumberRules, When, Profile, Direction, Options,
-    RegisterAuth, Headers, CustomHeader, UuiHeader,
+    StoreSettings, Account, BatchRules, RetryRules, WorkerSettings, ServerSettings, NumberRules, When, Profile,
+    Direction, Options, RegisterAuth, Headers, CustomHeader, UuiHeader,
 )  # fmt: skip
 NOT_WRITTEN = {"name", "service"}  # the table's own name; the only service there is
 
@@ -260,4 +285,8 @@ def test_what_the_example_configuration_has_commented_out_is_valid_too(tmp_path:
     assert "\n[[routes]]" in said
     (tmp_path / "all.toml").write_text(said.replace('profile = "uk"', 'profile = "support"'), "utf-8")
     env = {"BLAND_API_KEY": KEY, "PBX_PASSWORD": "12345678", "TRUNKLINE_SECRET_KEY": "QUFB" * 10 + "QUE="}
-    assert len(load(tmp_path / "all.toml", env).routes) == 1
+    env |= {"TRUNKLINE_TOKEN": "a-token", "TELNYX_API_KEY": "a-key", "SHOP_KEY": "a-key"}
+    env["TELNYX_PUBLIC_KEY"] = b64encode(bytes(range(32))).decode()
+    settings = load(tmp_path / "all.toml", env)
+    sources, mistakes = read_sources(settings.sources, settings.server, need_secrets=True)
+    assert (len(settings.routes), mistakes, list(sources)) == (1, [], ["telnyx", "shop"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trunkline.contract import NumberEvent, Refusal
-from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
+from trunkline_producers import AsyncEnqueuer, Enqueuer, Row, Summary, import_rows, read_rows
 
 
 def enqueue_some(config: Path | None) -> tuple[int, list[str]]:
@@ -14,6 +14,13 @@ def enqueue_some(config: Path | None) -> tuple[int, list[str]]:
         summary: Summary = enqueuer.enqueue([event])
         refusals: tuple[Refusal, ...] = summary.rejected
         return summary.accepted, [refusal.message for refusal in refusals]
+
+
+async def enqueue_from_a_loop(events: list[NumberEvent]) -> int:
+    async with AsyncEnqueuer.open() as enqueuer:
+        summary: Summary = await enqueuer.enqueue(events)
+        each: list[Summary] = await enqueuer.each(events)
+        return summary.accepted + len(each)
 
 
 def import_one(enqueuer: Enqueuer, path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Keeps the worker processes alive: starts them, restarts what dies, stops all of them within the grace time."""
+"""Keeps processes alive: starts the workers and what runs beside them, restarts what dies, stops all in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
@@ -21,10 +21,22 @@ USAGE: Final = 2  # exit code: the configuration is wrong, so starting again cha
 AFTER_GRACE_S: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that is kept running: its arguments after `python -m`, and the open files it is handed."""
+
+    arguments: tuple[str, ...]
+    files: tuple[int, ...] = ()
+
+
+WORKER: Final = Program(("trunkline.app",))
+
+
 @dataclass(slots=True)
 class _Slot:
-    """One worker process's place: whoever is in it now, and when the next may start."""
+    """One process's place: what runs in it, whoever is in it now, and when the next may start."""
 
+    program: Program
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause_s: float = FIRST_PAUSE_S
@@ -33,12 +45,13 @@ class _Slot:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs `processes` workers with this environment until stop(). Every process is `python -m trunkline.app`."""
+    """Runs `processes` workers, and what else is named, with this environment until stop()."""
 
     env: Mapping[str, str]
     processes: int
     grace_s: float
     stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
+    beside: Sequence[Program] = ()
     _slots: list[_Slot] = field(default_factory=list)
     # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
     _stopping: bool = False
@@ -47,7 +60,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts every process; returns at once."""
-        self._slots = [_Slot() for _ in range(self.processes)]
+        self._slots = [_Slot(program) for program in (*self.beside, *[WORKER] * self.processes)]
         for slot in self._slots:
             self._spawn(slot)
 
@@ -82,8 +95,12 @@ class Supervisor:
 
     def _spawn(self, slot: _Slot) -> None:
         env = dict(self.env) | {"TRUNKLINE_SUPERVISOR_PID": str(os.getpid())}
-        slot.process = subprocess.Popen(
-            [sys.executable, "-m", "trunkline.app"], env=env, stdin=subprocess.DEVNULL, stderr=self.stderr
+        slot.process = subprocess.Popen(  # noqa: S603 - our own modules
+            [sys.executable, "-m", *slot.program.arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stderr=self.stderr,
+            pass_fds=slot.program.files,
         )
         slot.started = time.monotonic()
         logger().info(Log.process_started, pid=slot.process.pid)

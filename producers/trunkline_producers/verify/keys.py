@@ -25,6 +25,7 @@ from trunkline.words import Mistake
 from trunkline_producers.verify.decoding import DECODERS
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Scheme
 
+NO_KEYS: Final = 'must be a list of at least one key, such as [{ env = "NAME" }]'
 _SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 _ASYMMETRIC: Final = {KeyKind.ed25519, KeyKind.standard}
 
@@ -68,7 +69,7 @@ def read_keys(raw: object, scheme: Scheme, place: str, *, need_secrets: bool) ->
     if scheme.keys_are is KeyKind.none:
         return (), [Mistake(place, 'must not be there with scheme = "none"')] if raw else []
     if not isinstance(raw, list | tuple) or not raw:
-        return (), [Mistake(place, 'must be a list of at least one key, such as [{ env = "NAME" }]')]
+        return (), [Mistake(place, NO_KEYS)]
     keys: dict[str, Key] = {}
     mistakes: list[Mistake] = []
     for index, item in enumerate(raw):

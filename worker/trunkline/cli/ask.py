@@ -22,6 +22,7 @@ from trunkline.cli.session import (
     print_json,
     session,
     settings_of,
+    sources_of,
     spellings,
 )
 from trunkline.cli.tables import books_table, entries_view, pairs_table
@@ -155,10 +156,10 @@ def _understood(settings: Settings) -> list[tuple[str, Any]]:
         directions = ", ".join(map(_direction, profile.directions))
         trunk = f", trunk {profile.trunk_id}" if profile.trunk_id else ""
         rows.append((f"profile {name}", f"account {profile.account}{trunk}: {directions}"))
-    for route in settings.routes:
-        rows.append(
-            ("route", f"source {route.when.source or 'any'}, country {route.when.country or 'any'} → {route.profile}")
-        )
+    for name, source in sources_of(settings).items():
+        keys = ", ".join(key.id for key in source.keys) or "none at hand"
+        rows.append((f"source {name}", f"{source.type}, at /hooks/{name}, keys: {keys}"))
+    rows += [("route", f"{route.when} → {route.profile}") for route in settings.routes]
     return rows
 
 

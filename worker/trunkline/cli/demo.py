@@ -18,9 +18,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from trunkline import observe
+from trunkline.cli.demo_senders import Reply, Senders
+from trunkline.cli.serve import address, listening_on, receiver_program
 from trunkline.cli.session import FAILED, JsonOption, command, err, fail, out, print_json
 from trunkline.cli.tables import books_table, entries_view
-from trunkline.contract import NumberEvent
 from trunkline.documents import status_document
 from trunkline.opening import open_store
 from trunkline.policies import policies_of
@@ -68,6 +69,29 @@ type = "outbound"
 sip_endpoint = "sip:pbx.example"
 options = { transport = "tls", secure_media = true }
 """
+RECEIVER: Final = """
+[server]
+public_url = "{url}"
+
+[sources.telnyx]
+type = "telnyx"
+public_keys = [{{ env = "DEMO_TELNYX_KEY" }}]
+profile = "support"
+
+[sources.hubspot]
+type = "hubspot"
+keys = [{{ env = "DEMO_HUBSPOT_KEY" }}]
+property = "phone"
+
+[sources.billing]
+type = "cloudevents"
+verify = {{ scheme = "bearer" }}
+keys = [{{ env = "DEMO_BILLING_KEY" }}]
+
+[[routes]]
+when = {{ source = "hubspot" }}
+profile = "sales"
+"""
 PROFILES: Final = ("support", "sales", "frontdesk")
 
 
@@ -79,6 +103,7 @@ class _Stage:
     store: Store
     sandbox: Sandbox
     folder: Path
+    senders: Senders
 
 
 @command
@@ -117,52 +142,76 @@ def _running(fail_rate: float) -> Iterator[_Stage]:
             stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-demo-", ignore_cleanup_errors=True))
         )
         config = folder / "trunkline.toml"
-        config.write_text(CONFIGURATION, encoding="utf-8")
+        listening = stack.enter_context(listening_on("127.0.0.1", 0))
+        senders = stack.enter_context(Senders(f"http://{address(listening)}"))
+        config.write_text(CONFIGURATION + RECEIVER.format(url=senders.url), encoding="utf-8")
         rules = SandboxRules(api_key=KEY, latency_s=LATENCY_S, fail_rate=fail_rate, dead_rate=0.001)
         sandbox = stack.enter_context(Sandbox(rules))
         env = dict(os.environ) | {
             "TRUNKLINE_CONFIG": str(config),
             "TRUNKLINE_DATA_DIR": str(folder / "data"),
             STAND_IN_VARIABLE: sandbox.base_url,
+            **senders.environment(),
         }
         settings = load_for_stand_in(config, env, sandbox.base_url)
         opened = open_store(settings)
         stack.callback(opened.close)
         opened.store.publish(policies_of(settings), whole=True)
         log = stack.enter_context((folder / "worker.log").open("wb"))
-        supervisor = Supervisor(env, PROCESSES, settings.worker.grace_s, stderr=log)
+        beside = [receiver_program(listening)]
+        supervisor = Supervisor(env, PROCESSES, settings.worker.grace_s, stderr=log, beside=beside)
         supervisor.start()
         watch = Thread(target=supervisor.run, name="supervisor")
         watch.start()
         stack.callback(watch.join)
         stack.callback(supervisor.stop)
-        yield _Stage(settings, opened.store, sandbox, folder)
+        yield _Stage(settings, opened.store, sandbox, folder, senders)
 
 
 def _deliver(stage: _Stage, numbers: int, *, quiet: bool) -> Summary:
-    """Half by enqueue, as a program would, half from a CSV file with a few rows that can't be taken."""
-    enqueuer = Enqueuer.from_settings(stage.store, stage.settings)
+    """A quarter each as a carrier's orders, a CRM's batches and a program's CloudEvents, through the receiver; the rest
+    from a CSV file with a few rows that can't be taken."""
     phone_numbers = _phone_numbers(numbers)
-    half = numbers // 2
-    by_program = enqueuer.enqueue(
-        NumberEvent(event_id=f"demo-{i}", numbers=(number,), profile=PROFILES[i % 3], source="demo")
-        for i, number in enumerate(phone_numbers[:half])
-    )
+    quarter = max(1, numbers // 4)
+    senders = stage.senders
+    deliveries: list[tuple[str, Iterator[Reply]]] = [
+        ("Telnyx orders, signed", senders.telnyx(phone_numbers[:quarter])),
+        ("HubSpot batches, signed", senders.hubspot(phone_numbers[quarter : 2 * quarter])),
+        ("CloudEvents batches", senders.cloudevents(phone_numbers[2 * quarter : 3 * quarter], "frontdesk")),
+        ("the first order once more", senders.again()),
+        ("the first order with one byte changed", senders.forged()),
+    ]
+    summary = Summary()
+    for name, replies in deliveries:
+        part = Summary()
+        statuses: dict[int, None] = {}
+        for reply in replies:
+            statuses[reply.status] = None
+            part += reply.summary
+        summary += part
+        if not quiet:
+            known = f", {part.duplicate:,} event known already" if part.duplicate else ""
+            told = f"{part.accepted:,} numbers{known} (HTTP {', '.join(map(str, statuses))})"
+            err().print(f"  {name}: {told}", markup=False)
+    by_file = _import(stage, phone_numbers[3 * quarter :])
+    if not quiet:
+        err().print(f"  a CSV file: {by_file.accepted:,} numbers; refused of it:")
+        for refusal in by_file.rejected:
+            err().print(f"    {refusal.number}: {refusal.message}", markup=False)
+    return summary + by_file
+
+
+def _import(stage: _Stage, phone_numbers: list[str]) -> Summary:
     path = stage.folder / "numbers.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("number", "profile", "customer"))
-        rows.writerows((number, PROFILES[i % 3], f"customer {i}") for i, number in enumerate(phone_numbers[half:]))
+        rows.writerows((number, PROFILES[i % 3], f"customer {i}") for i, number in enumerate(phone_numbers))
         rows.writerow(("not a number", "support", "somebody"))
-        rows.writerow((phone_numbers[-1], "suport", "a profile that is not there"))
+        rows.writerow(("+14155550100", "suport", "a profile that is not there"))
     rows_read = read_rows(path, number_column=None, profile=None, force=False)
-    by_file = sum((summary for _, summary in import_rows(enqueuer, rows_read)), Summary())
-    summary = by_program + by_file
-    if not quiet:
-        err().print(f"{by_program.accepted:,} numbers by enqueue, {by_file.accepted:,} from {path.name}; refused:")
-        for refusal in summary.rejected:
-            err().print(f"  {refusal.number}: {refusal.message}", markup=False)
-    return summary
+    enqueuer = Enqueuer.from_settings(stage.store, stage.settings)
+    return sum((summary for _, summary in import_rows(enqueuer, rows_read)), Summary())
 
 
 def _follow(store: Store, *, quiet: bool) -> Books:

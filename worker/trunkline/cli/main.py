@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trunkline import __version__
-from trunkline.cli import act, ask, demo, feed, run
+from trunkline.cli import act, ask, demo, feed, reconcile, rejected, run, serve, sources
 
 app = typer.Typer(
     name="trunkline",
@@ -20,6 +20,8 @@ app = typer.Typer(
 dead = typer.Typer(
     help="Dead letters: numbers that are not tried again until somebody replays them.", no_args_is_help=True
 )
+rejections = typer.Typer(help="What was delivered and could not be taken in.", no_args_is_help=True)
+origins = typer.Typer(help="Where webhooks come from.", no_args_is_help=True)
 profile = typer.Typer(help="What belongs to one profile.", no_args_is_help=True)
 
 
@@ -41,15 +43,25 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("up")(run.up)
 app.command("worker")(run.worker)
+app.command("serve")(serve.serve)
 app.command("sandbox")(run.sandbox)
 app.command("enqueue")(feed.enqueue)
 app.command("import")(feed.import_file)
+app.command("reconcile")(reconcile.reconcile)
 app.command("status")(ask.status)
 app.command("number")(ask.number)
 app.add_typer(dead, name="dead")
 dead.command("list")(act.dead_list)
 dead.command("replay")(act.dead_replay)
 dead.command("drop")(act.dead_drop)
+app.add_typer(rejections, name="rejected")
+rejections.command("list")(rejected.rejected_list)
+rejections.command("show")(rejected.rejected_show)
+rejections.command("replay")(rejected.rejected_replay)
+rejections.command("drop")(rejected.rejected_drop)
+app.add_typer(origins, name="sources")
+origins.command("list")(sources.sources_list)
+origins.command("test")(sources.sources_test)
 app.command("cancel")(act.cancel)
 app.command("pause")(act.pause)
 app.command("resume")(act.resume)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Annotated
@@ -13,14 +13,15 @@ import typer
 
 from trunkline import observe
 from trunkline.attach import make_scrubber
-from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of
+from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
+from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
 from trunkline.opening import open_store
 from trunkline.policies import policies_of
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.settings import Settings
 from trunkline.standin import KEY, load_for_stand_in
 from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
-from trunkline.supervisor import Supervisor
+from trunkline.supervisor import Program, Supervisor
 
 ProcessesOption = Annotated[int | None, typer.Option("--processes", min=1, help="Worker processes.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")]
@@ -43,13 +44,13 @@ def worker(processes: ProcessesOption = None, threads: ThreadsOption = None, con
 @command
 def up(
     sandbox: Annotated[bool, typer.Option("--sandbox", help="The stand-in API and a store of its own.")] = False,
-    host: Annotated[str, typer.Option("--host", help="Where the receiver will listen.")] = "127.0.0.1",  # noqa: ARG001 - promised
-    port: Annotated[int, typer.Option("--port", help="Where the receiver will listen.")] = 8080,  # noqa: ARG001 - promised
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
     processes: ProcessesOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Store and worker in one terminal, until Ctrl-C. (The receiver joins them with `serve`.)
+    """Store, receiver and worker in one terminal, until Ctrl-C.
 
     Example: trunkline up --sandbox
     """
@@ -65,13 +66,16 @@ def up(
                 f"in another terminal: export {STAND_IN_VARIABLE}={stand_in.base_url}, then trunkline status --watch"
             )
         else:
-            settings = settings_of(config)
+            settings = settings_of(config, receives=True)
+        sources = sources_of(settings)
+        listening = stack.enter_context(listening_on(host, port))  # held here: calls wait while it starts again
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
         opened.store.publish(policies_of(settings), whole=True)
         where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
         err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
-        _run_workers(settings, env, processes or settings.worker.processes)
+        tell_where(listening, sources)
+        _run_workers(settings, env, processes or settings.worker.processes, beside=[receiver_program(listening)])
 
 
 @command
@@ -112,10 +116,10 @@ def child_environment(config: ConfigOption, threads: int | None) -> dict[str, st
     return env
 
 
-def _run_workers(settings: Settings, env: Mapping[str, str], processes: int) -> None:
+def _run_workers(settings: Settings, env: Mapping[str, str], processes: int, beside: Sequence[Program] = ()) -> None:
     if not settings.profiles:
         err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
-    supervisor = Supervisor(env, processes, settings.worker.grace_s)
+    supervisor = Supervisor(env, processes, settings.worker.grace_s, beside=beside)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         supervisor.stop()

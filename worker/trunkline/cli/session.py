@@ -25,6 +25,8 @@ from trunkline.policies import policies_of
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store import Store
+from trunkline.words import Mistake
+from trunkline_producers.sources import Source, read_sources
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -42,13 +44,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 @functools.cache
 def out() -> Console:
     """Where answers go: stdout."""
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 @functools.cache
 def err() -> Console:
     """Where everything else goes: stderr."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 P = ParamSpec("P")
@@ -63,11 +65,29 @@ class Session:
     store: Store
 
 
-def settings_of(config: Path | None, *, secrets: Literal["required", "optional"] = "required") -> Settings:
-    """The settings a command works with, and logs set up so that no secret of theirs is shown. Raises ConfigError."""
-    settings = load_settings(config, os.environ, secrets=secrets)
+def settings_of(
+    config: Path | None, *, secrets: Literal["required", "optional"] = "required", receives: bool = False
+) -> Settings:
+    """The settings a command works with, and logs set up so that no secret of theirs is shown. Raises ConfigError.
+
+    `receives`: the secrets of the sources have to be there.
+    """
+
+    def also(settings: Settings) -> list[Mistake]:
+        return read_sources(settings.sources, settings.server, need_secrets=receives)[1]
+
+    settings = load_settings(config, os.environ, secrets=secrets, also=also)
     observe.configure(scrub=make_scrubber(settings.secret_values()))
     return settings
+
+
+def sources_of(settings: Settings) -> dict[str, Source]:
+    """The configured sources of webhooks. For the stand-in one with a mistake, or without its key, may be among them:
+    it is left out with a warning."""
+    sources, mistakes = read_sources(settings.sources, settings.server, need_secrets=False)
+    for mistake in dict.fromkeys(mistakes):
+        err().print(f"[yellow]left out:[/] {_plain(str(mistake))}")
+    return sources
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+"""Enqueuing from asyncio: as Enqueuer, and what is handed in at once shares one push."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from trunkline.contract import NumberEvent, RefusalCode
+from trunkline_producers.committing import Committer
+from trunkline_producers.enqueue import Enqueuer, Summary
+
+REFRESH_S: Final = 1.0  # at most so often are the profiles looked up again because an event named one that is not known
+
+
+class AsyncEnqueuer:
+    """Takes number events in from an event loop. Raises what Enqueuer raises, and Overloaded (a StoreUnavailable)."""
+
+    def __init__(self, enqueuer: Enqueuer) -> None:
+        self._enqueuer = enqueuer
+        self._committer = Committer(enqueuer.store)
+        self._refreshed = float("-inf")
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Path | None = None) -> AsyncIterator[AsyncEnqueuer]:
+        """An enqueuer for a program of one's own, as Enqueuer.open; leaving it waits for what was handed in."""
+        opening = Enqueuer.open(config)
+        enqueuer = await asyncio.to_thread(opening.__enter__)
+        made = cls(enqueuer)
+        try:
+            yield made
+        finally:
+            await made.close()
+            await asyncio.to_thread(opening.__exit__, None, None, None)
+
+    async def close(self) -> None:
+        """Waits until everything that was handed in is stored."""
+        await self._committer.close()
+
+    async def enqueue(self, events: Iterable[NumberEvent]) -> Summary:
+        """Stores the events in their order and returns when all are stored, on disk where that was asked for."""
+        return sum(await self.each(events), Summary())
+
+    async def each(self, events: Iterable[NumberEvent]) -> list[Summary]:
+        """One summary for each event, in their order. All of them go in one push, with whatever else comes at once."""
+        several = list(events)
+        deliveries = [self._enqueuer.delivery(event) for event in several]
+        if any(refusal.code is RefusalCode.unknown_profile for one in deliveries for refusal in one.refused):
+            await self._refresh()
+            deliveries = [self._enqueuer.delivery(event) for event in several]
+        pushed = await self._committer.push(deliveries)
+        return [self._enqueuer.summary(*pair) for pair in zip(deliveries, pushed, strict=True)]
+
+    async def _refresh(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._refreshed >= REFRESH_S:
+            self._refreshed = now
+            await asyncio.to_thread(self._enqueuer.refresh)

@@ -1,0 +1,104 @@
+"""Puts the receiver together: sources, store and routes as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from typing import Final
+
+from fastapi import FastAPI
+
+from trunkline.observe import Log, logger
+from trunkline.settings import Settings
+from trunkline.store import Store, StoreError, StoreUnavailable, rejections
+from trunkline_producers.enqueue import Enqueuer
+from trunkline_producers.enqueue_async import AsyncEnqueuer
+from trunkline_producers.fetching import make_fetch
+from trunkline_producers.receiver.api import Api, make_app
+from trunkline_producers.receiver.hooks import PREFIX, Hooks
+from trunkline_producers.receiver.requests import Disconnected, Receive, Scope, Send, send_reply
+from trunkline_producers.receiver.tally import Tally
+from trunkline_producers.replaying import Replayer
+from trunkline_producers.sources import Source
+
+TICK_S: Final = 10.0  # how often sums are logged and the published profiles looked up
+FETCH_AGAIN_TICKS: Final = 6  # how often what could not be fetched is asked for again
+MOST_FETCHED_AGAIN: Final = 20
+FETCH_S: Final = 20.0
+
+
+class Receiver:
+    """The ASGI application. Webhooks go straight to their endpoint, everything else through FastAPI.
+
+    (A framework's routing costs more than verifying, mapping and storing together, and webhooks have one route.)
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        sources: Mapping[str, Source],
+        *,
+        scrub: Callable[[str], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        server = settings.server
+        self._plain = Enqueuer.from_settings(store, settings)
+        self._enqueuer = AsyncEnqueuer(self._plain)
+        self._tally = Tally(time.monotonic)
+        self._replayer = Replayer(self._plain, sources, make_fetch(budget_s=FETCH_S), scrub)
+        token = server.token.value.get_secret_value() if server.token else None
+        self._hooks = Hooks(
+            sources,
+            self._enqueuer,
+            store,
+            self._tally,
+            make_fetch(),
+            clock,
+            scrub,
+            server.public_url,
+            server.max_body_bytes,
+        )
+        self._rest = make_app(Api(self._enqueuer, store, token, server.max_body_bytes), self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's request, or the application's beginning and end."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            try:
+                await send_reply(send, await self._hooks.reply(scope, receive))
+            except Disconnected:
+                return
+        elif scope["type"] in {"http", "lifespan"}:
+            with suppress(Disconnected):
+                await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            await self._enqueuer.close()
+            self._tally.flush()
+
+    async def _tick(self) -> None:
+        for tick in count(1):
+            await asyncio.sleep(TICK_S)
+            self._tally.flush()
+            try:
+                await asyncio.to_thread(self._plain.refresh)
+                if tick % FETCH_AGAIN_TICKS == 0:
+                    await asyncio.to_thread(self.fetch_again)
+            except (StoreUnavailable, StoreError) as error:
+                logger().warning(Log.store_unavailable, error=str(error))
+
+    def fetch_again(self) -> None:
+        """Asks again for the numbers that a carrier could not give when their webhook came."""
+        for kept in rejections.listed(self._plain.store, code=rejections.NOT_FETCHED, most=MOST_FETCHED_AGAIN):
+            taken = self._replayer.replay(kept)
+            name = Log.rejection_not_replayed if taken.kept else Log.rejection_replayed
+            logger().info(name, id=kept.id, source=kept.source, accepted=taken.summary.accepted)

@@ -1,0 +1,131 @@
+"""`/hooks/{source}`: verifies a delivery, has it stored, and only then answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trunkline.contract import Refusal
+from trunkline.store import Store, StoreError, StoreUnavailable, rejections
+from trunkline_producers.deliveries import Fetch, Fetched, Taken, fetched, not_understood, settled, understood
+from trunkline_producers.enqueue_async import AsyncEnqueuer
+from trunkline_producers.receiver.replies import Reply, document, full, problem, unavailable, unknown_source
+from trunkline_producers.receiver.requests import Receive, Refused, Scope, raw_target, read_request
+from trunkline_producers.receiver.tally import Tally
+from trunkline_producers.sources import Source
+from trunkline_producers.verify import Unverified
+from trunkline_producers.webhook import WebhookRequest
+
+PREFIX: Final = "/hooks/"
+MOST_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
+FETCH_RETRY_S: Final = 60
+WITHOUT_BODY: Final = (204, 205)  # by HTTP: what followed would be taken for the next answer
+
+
+@dataclass(slots=True)
+class Hooks:
+    """The endpoint of every source. `clock` gives unix seconds; `scrub` takes known secrets out of a text."""
+
+    sources: Mapping[str, Source]
+    enqueuer: AsyncEnqueuer
+    store: Store
+    tally: Tally
+    fetch: Fetch
+    clock: Callable[[], float]
+    scrub: Callable[[str], str]
+    public_url: str | None
+    max_body_bytes: int
+    _under_way: int = 0
+
+    async def reply(self, scope: Scope, receive: Receive) -> Reply:
+        """The reply to one request, whatever its bytes. Raises Disconnected where nobody waits for it any more."""
+        name = scope["path"][len(PREFIX) :].partition("/")[0]
+        source = self.sources.get(name)
+        if source is None:
+            return unknown_source()
+        method = scope["method"]
+        if method == "OPTIONS":
+            return _handshake(source, scope)
+        if method not in source.table.methods:
+            allowed = ", ".join(source.table.methods)
+            return problem(405, "method", "This source does not use that method").with_headers(("allow", allowed))
+        if self._under_way >= MOST_UNDER_WAY:
+            return unavailable("Too many deliveries are under way; send it again.")
+        self._under_way += 1
+        try:
+            request = await read_request(scope, receive, url=self._url(source, scope), limit=self.max_body_bytes)
+            return await self._deliver(source, request)
+        except Refused as refused:
+            return refused.reply
+        finally:
+            self._under_way -= 1
+
+    async def _deliver(self, source: Source, request: WebhookRequest) -> Reply:
+        try:
+            key = source.scheme.verify(request, source.keys, self.clock())
+            mapped = understood(source, request)
+        except Unverified as error:
+            self.tally.unverified(source.name, error.reason)
+            reply = problem(401, error.reason, "The delivery is not verified", str(error))
+            challenge = source.scheme.challenge
+            return reply.with_headers(("www-authenticate", challenge)) if challenge else reply
+        try:
+            async with asyncio.timeout(source.table.answer_within_s):
+                if isinstance(mapped, Refusal):
+                    taken = not_understood(source, request, mapped, self.scrub)
+                else:
+                    got = Fetched(mapped, mapped.events)
+                    if mapped.thin:
+                        got = await asyncio.to_thread(fetched, source, mapped, self.fetch)
+                    taken = settled(source, request, got, await self.enqueuer.each(got.events), self.scrub)
+                await self._keep(taken)
+        except TimeoutError:
+            self.tally.unavailable(source.name, "the store did not answer in time")
+            return unavailable("It was not stored in time; send it again.")
+        except (StoreUnavailable, StoreError) as error:
+            self.tally.unavailable(source.name, str(error))
+            return unavailable()
+        self.tally.taken(source.name, key.id, taken)
+        return reply_to(source, taken)
+
+    async def _keep(self, taken: Taken) -> None:
+        if taken.kept:
+            await asyncio.to_thread(rejections.keep, self.store, taken.kept, counts=taken.counts)
+
+    def _url(self, source: Source, scope: Scope) -> str:
+        """The URL as the sender used it: configured, since a proxy changes what is seen here, and the raw target."""
+        path, query = raw_target(scope)
+        if source.table.url is not None:
+            return source.table.url + path.removeprefix(f"{PREFIX}{source.name}") + query
+        return (self.public_url or "") + path + query
+
+
+def reply_to(source: Source, taken: Taken) -> Reply:
+    """The reply to a delivery that was read: 2xx where it is stored, or kept and its source must not see an error."""
+    if taken.full:
+        return full()
+    if taken.unfetched:
+        return unavailable("The numbers of the order could not be fetched yet; send it again.", FETCH_RETRY_S)
+    content = taken.summary.as_json() | ({"ignored": taken.ignored} if taken.ignored else {})
+    if taken.refused_whole and source.table.on_rejected == "refuse":
+        detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected))
+        kept = {"kept": taken.kept.id} if taken.kept else {}
+        return problem(422, taken.summary.rejected[0].code, "Nothing of it was taken in", detail, **content, **kept)
+    answer = source.answer
+    if answer.status in WITHOUT_BODY:
+        return Reply(answer.status)
+    if answer.body is not None:
+        return Reply(answer.status, answer.body.encode(), answer.media_type)
+    return document(answer.status, content)
+
+
+def _handshake(source: Source, scope: Scope) -> Reply:
+    """CloudEvents' abuse protection: whoever asks may send, as every delivery is verified anyway."""
+    allowed = ("allow", ", ".join(source.table.methods))
+    origin = next((value for name, value in scope["headers"] if name == b"webhook-request-origin"), None)
+    if origin is None:
+        return Reply(204, headers=(allowed,))
+    said = origin.decode("latin-1")
+    return Reply(200, headers=(allowed, ("webhook-allowed-origin", said), ("webhook-allowed-rate", "*")))

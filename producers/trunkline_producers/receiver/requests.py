@@ -1,0 +1,83 @@
+"""Reads a request off the wire: its body under a hard cap while it streams in, its target raw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from trunkline_producers.receiver.replies import Reply, problem, too_large
+from trunkline_producers.webhook import WebhookRequest, headers_of
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+BODY_S: Final = 15.0  # how long a body may take to come
+
+
+class Refused(Exception):
+    """The request can't be read; `reply` says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+class Disconnected(Exception):
+    """The sender hung up before its body was whole."""
+
+
+def raw_target(scope: Scope) -> tuple[str, str]:
+    """Path and query as they were sent, byte for byte; the query with its question mark, or nothing."""
+    query = scope["query_string"].decode("latin-1")
+    return scope["raw_path"].decode("latin-1"), f"?{query}" if query else ""
+
+
+async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int) -> WebhookRequest:
+    """The whole request. Raises Refused for a body that is too large, too slow or encoded, and Disconnected."""
+    headers = headers_of((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise Refused(problem(415, "encoded", "The body is encoded", "Send it without a Content-Encoding."))
+    length = headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > limit):
+        raise Refused(too_large(limit))
+    body = await read_body(receive, limit)
+    return WebhookRequest(scope["method"], url, body, headers)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The body, never more than `limit` bytes of it in memory. Raises Refused and Disconnected."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return b"".join([part async for part in _parts(receive, limit)])
+    except TimeoutError:
+        detail = f"The body did not come within {BODY_S:g} seconds."
+        slow = problem(408, "too_slow", "The body came too slowly", detail)
+        raise Refused(slow.with_headers(("connection", "close"))) from None  # the rest of it would be waited for
+
+
+async def _parts(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise Refused(too_large(limit))
+        yield part
+        more = message.get("more_body", False)
+
+
+async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
+    """Sends a reply; `head`: without its body."""
+    headers = [(b"content-length", str(len(reply.body)).encode())]
+    if reply.body:
+        headers.append((b"content-type", reply.media_type.encode("latin-1")))
+    headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})

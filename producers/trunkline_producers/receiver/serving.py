@@ -1,0 +1,63 @@
+"""Runs the receiver on uvicorn, on an address or a socket that is open already, until it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import Any, Final
+
+import uvicorn
+
+from trunkline.observe import Log, logger
+from trunkline_producers.receiver.application import Receiver
+from trunkline_producers.receiver.protocol import BoundedProtocol
+
+KEEP_ALIVE_S: Final = 65  # longer than the proxies in front keep a connection, so that they close it, not we
+STOP_S: Final = 20  # how long a stop waits for answers under way
+BACKLOG: Final = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def make_server(receiver: Receiver) -> uvicorn.Server:
+    """The server, not running yet."""
+    config = uvicorn.Config(
+        receiver,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # who calls decides about loopback, so nobody may claim to be somebody else
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=BACKLOG,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(receiver: Receiver, listening: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, then answers what is under way and returns."""
+    host, port = listening.getsockname()[:2]
+
+    def stopped(_signum: int, _frame: Any) -> None:
+        """uvicorn raises the signal again when it is done: that was the end that was asked for."""
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stopped)
+    logger().info(Log.receiver_started, host=host, port=port)
+    make_server(receiver).run(sockets=[listening])
+    logger().info(Log.receiver_stopped)

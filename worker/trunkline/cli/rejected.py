@@ -1,0 +1,178 @@
+"""Commands about what was delivered and could not be taken in: look at it, let go of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from trunkline.attach import make_scrubber
+from trunkline.cli.session import (
+    FAILED,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    command,
+    err,
+    fail,
+    out,
+    print_json,
+    session,
+    sources_of,
+)
+from trunkline.cli.tables import pairs_table
+from trunkline.documents import rejected_document, rejection_document, rfc3339
+from trunkline.store import rejections
+from trunkline.store.rejections import Kept
+from trunkline.words import printable
+from trunkline_producers import Enqueuer, Summary
+from trunkline_producers.fetching import make_fetch
+from trunkline_producers.replaying import Replayer
+
+FETCH_S: Final = 20.0  # how long a carrier may take for one order
+SourceOption = Annotated[str | None, typer.Option("--source", metavar="S", help="Only from this source.")]
+
+
+@command
+def rejected_list(
+    source: SourceOption = None,
+    code: Annotated[str | None, typer.Option("--code", metavar="C", help="Only with this code.")] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """What could not be taken in, the newest first.
+
+    Example: trunkline rejected list --source telnyx
+    """
+    with session(config) as opened:
+        found = rejections.listed(opened.store, source=source, code=code)
+        let_go = rejections.let_go(opened.store)
+    if json:
+        print_json(rejected_document(found))
+        return
+    out().print(_table(found) if found else "nothing that was rejected is kept")
+    if let_go:
+        out().print(f"{let_go:,} older ones were let go to make room")
+
+
+@command
+def rejected_show(
+    id: Annotated[str, typer.Argument(metavar="ID")],
+    body: Annotated[bool, typer.Option("--body", help="Only the body, byte by byte.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """One request that could not be taken in, as it came.
+
+    Example: trunkline rejected show 9f86d081884c7d65 --body
+    """
+    with session(config) as opened:
+        found = rejections.get(opened.store, [id])
+    if not found:
+        fail(f"there is no rejection {id}; `trunkline rejected list` lists what there is")
+    (kept,) = found
+    if body and not kept.whole:
+        fail(f"of rejection {id} only the reason was kept: its body was {kept.size:,} bytes")
+    if body:
+        sys.stdout.buffer.write(kept.body)
+    elif json:
+        print_json(rejection_document(kept))
+    else:
+        out().print(pairs_table(_pairs(kept)))
+
+
+@command
+def rejected_replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]")] = None,
+    source: SourceOption = None,
+    code: Annotated[str | None, typer.Option("--code", metavar="C", help="Only with this code.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is kept.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Reads what could not be taken in once more, after a route, a mapping or a profile was mended.
+
+    Example: trunkline rejected replay --source hubspot
+    """
+    if not (ids or source or code or every):
+        fail("say which: ID..., --source S, --code C or --all", USAGE)
+    with session(config, publish=True) as opened:
+        scrub = make_scrubber(opened.settings.secret_values())
+        enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
+        replayer = Replayer(enqueuer, sources_of(opened.settings), make_fetch(budget_s=FETCH_S), scrub)
+        found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store, source=source, code=code)
+        found = [kept for kept in found if source in (None, kept.source) and code in (None, kept.code)]
+        done = [(kept, replayer.replay(kept)) for kept in reversed(found)]  # the oldest first
+    summary = sum((taken.summary for _, taken in done), Summary())
+    still = [(kept, taken) for kept, taken in done if taken.kept or taken.full]
+    if json:
+        print_json({"replayed": len(done) - len(still), "kept": [kept.id for kept, _ in still], **summary.as_json()})
+    else:
+        for kept, taken in still:
+            why = "; ".join(dict.fromkeys([*taken.unfetched, *(refusal.message for refusal in taken.summary.rejected)]))
+            err().print(f"{kept.id} ({kept.source}) is kept: {printable(why, 500)}", style="red", markup=False)
+        told = f"{len(done) - len(still):,} replayed, {summary.accepted:,} numbers accepted"
+        out().print(told if done else "no such rejection")
+    if still or not done:
+        raise typer.Exit(FAILED)
+
+
+@command
+def rejected_drop(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]")] = None,
+    source: SourceOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is kept.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Lets go of what could not be taken in.
+
+    Example: trunkline rejected drop --source telnyx
+    """
+    if not (ids or source or every):
+        fail("say which: ID..., --source S or --all", USAGE)
+    with session(config) as opened:
+        found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store)
+        dropped = rejections.drop(opened.store, [kept.id for kept in found if source in (None, kept.source)])
+    if json:
+        print_json({"dropped": dropped})
+    else:
+        out().print(f"{dropped:,} dropped" if dropped else "no such rejection")
+    if not dropped:
+        raise typer.Exit(FAILED)
+
+
+def _table(found: Iterable[Kept]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("id", "source", "code"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    table.add_column("last came", no_wrap=True)
+    table.add_column("times", justify="right")
+    table.add_column("bytes", justify="right")
+    for kept in found:
+        at = (rfc3339(kept.at_ms) or "")[:16].replace("T", " ")
+        words = (kept.id, kept.source, kept.code, kept.message, at, f"{kept.times:,}", f"{kept.size:,}")
+        table.add_row(*map(Text, words))
+    return table
+
+
+def _pairs(kept: Kept) -> Iterable[tuple[str, object]]:
+    """What a person wants to see of it; foreign text is made fit for a terminal."""
+    yield "id", kept.id
+    yield "source", kept.source
+    yield "why", f"{kept.code}: {kept.message}"
+    yield "came", f"{kept.times:,} times, first {rfc3339(kept.first_ms)}, last {rfc3339(kept.at_ms)}"
+    if not kept.whole:
+        yield "body", f"not kept: it was {kept.size:,} bytes"
+        return
+    yield "request", printable(f"{kept.method} {kept.url}", len(kept.method) + len(kept.url) + 1)
+    for name, value in kept.headers.items():
+        yield printable(name), printable(value, len(value))
+    lines = kept.body.decode("utf-8", "replace").expandtabs(4).splitlines()
+    yield "body", "\n".join(printable(line, len(line)) for line in lines)
