@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,17 @@ from typing import Final
 from trunkline.contract import InvalidEvent, Mistake, NumberEvent, Refusal
 from trunkline.words import did_you_mean, printable
 from trunkline_producers.lines import Lines, RowTooLong
-from trunkline_producers.rows import COLUMNS, BadFile, Defaults, Row, column_name, refused, role, row_id, without_number
+from trunkline_producers.rows import (
+    COLUMNS,
+    BadFile,
+    Defaults,
+    Row,
+    column_name,
+    refused,
+    role,
+    row_id,
+    without_number,
+)
 
 DELIMITERS: Final = ",;\t|"
 COLUMNS_SHOWN: Final = 40
@@ -28,7 +38,7 @@ def csv_rows(lines: Lines, defaults: Defaults) -> Iterator[Row]:
     header = next((cells for _, cells in records if cells), [])
     if isinstance(header, str):
         raise BadFile(f"has a first line that {header}; it must name the columns")
-    layout = layout_of(header, defaults.number_column)
+    layout = layout_of(header, defaults.columns)
     for line, cells in records:
         outcome = refused(f"the row {cells}") if isinstance(cells, str) else _outcome(cells, layout, defaults)
         if isinstance(outcome, NumberEvent):
@@ -52,21 +62,24 @@ class Layout:
     looked_for: str
 
 
-def layout_of(header: Sequence[str], number_column: str | None) -> Layout:
+def layout_of(header: Sequence[str], columns: Mapping[str, str]) -> Layout:
     """The columns of a header. Raises BadFile where the number's column, or its name's only one, is not there."""
     names = [column_name(cell) for cell in header]
     known: dict[str, int] = {}
     rest: dict[str, int] = {}
     for index, name in enumerate(names):
-        purpose = role(name, number_column)
+        purpose = role(name, columns)
         if purpose is None:
             rest[_unique(name or f"column_{index + 1}", rest)] = index
         elif purpose in known:
             raise BadFile(f'has two columns "{printable(name)}"; rename or delete one of them')
         else:
             known[purpose] = index
-    if "number" not in known and (number_column or "numbers" not in known):
-        raise BadFile(_no_number_column(names, number_column))
+    for purpose, column in columns.items():
+        if purpose not in known:
+            raise BadFile(_no_column(names, column, did_you_mean(column, names)))
+    if "number" not in known and "numbers" not in known:
+        raise BadFile(_no_column(names, "number", "; name the one that has it with --number-column"))
     found = {name: known.get(name) for name in COLUMNS}
     looked_for = " and ".join(f'"{printable(names[known[name]])}"' for name in ("number", "numbers") if name in known)
     ordered = tuple(sorted((index, name) for name, index in rest.items()))
@@ -83,12 +96,11 @@ def _unique(name: str, taken: dict[str, int]) -> str:
     return unique
 
 
-def _no_number_column(names: Sequence[str], number_column: str | None) -> str:
-    wanted = printable(number_column or "number")
+def _no_column(names: Sequence[str], wanted: str, advice: str) -> str:
     shown = ", ".join(f'"{printable(name)}"' for name in names[:COLUMNS_SHOWN])
     more = f" and {len(names) - COLUMNS_SHOWN} more" if len(names) > COLUMNS_SHOWN else ""
-    advice = did_you_mean(wanted, names) if number_column else "; name the one that has it with --number-column"
-    return f'has no column "{wanted}" in its first line, which names the columns. There are {shown}{more}{advice}'
+    lacking = f'has no column "{printable(wanted)}" in its first line, which names the columns'
+    return f"{lacking}. There are {shown}{more}{advice}"
 
 
 def _records(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from trunkline_producers.csv_rows import csv_rows
 from trunkline_producers.json_rows import json_rows
 from trunkline_producers.lines import Lines
-from trunkline_producers.rows import BadFile, Defaults, Row
+from trunkline_producers.rows import COLUMNS, BadFile, Defaults, Row, folded
 
 __all__ = ["BadFile", "Row", "read_rows"]
 
@@ -23,6 +23,7 @@ def read_rows(
     path: Path,
     *,
     number_column: str | None = None,
+    columns: Mapping[str, str] | None = None,
     profile: str | None = None,
     force: bool = False,
     default_source: str = "import",
@@ -32,11 +33,15 @@ def read_rows(
     CSV in UTF-8 or (with its mark) UTF-16, its delimiter , ; tab or | told from the first line, which names the
     columns; or JSON lines, told by the first character or the suffix. `number`, `numbers` (several in a cell, between
     ; , | or line breaks), `profile`, `event_id`, `source` and `occurred_at` are known by name, whatever their case; the
-    rest is metadata, empty cells left out. `number_column` names the number's column; `profile` and `default_source`
-    are for rows that name none. A row without an event id gets one from what it says, so a file may be read twice.
+    rest is metadata, empty cells left out. `columns` says in which column another file has one of these fields, and
+    `number_column` the number; `profile` and `default_source` are for rows that name none. A row without an event id
+    gets one from what it says, so a file may be read twice.
     Raises BadFile, at the first row or at any later one, for a file that can't be opened, read or used at all.
     """
-    defaults = Defaults(default_source, number_column, profile, force)
+    named = {**(columns or {}), **({} if number_column is None else {"number": number_column})}
+    if unknown := [purpose for purpose in named if purpose not in COLUMNS]:
+        raise BadFile(f'has no field "{unknown[0]}" to take a column for; there are {", ".join(COLUMNS)}')
+    defaults = Defaults(default_source, {purpose: folded(name) for purpose, name in named.items()}, profile, force)
     name = "standard input" if str(path) == STDIN else str(path)
     rows = 0
     try:

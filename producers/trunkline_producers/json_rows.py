@@ -45,7 +45,7 @@ def _outcome(text: str, defaults: Defaults) -> NumberEvent | Refusal:
     if event is None:
         return refused("the row is not a JSON object; each line is one object")
     if not event.get("number") and not event.get("numbers"):
-        return without_number(f'"{defaults.number_column or "number"}"')
+        return without_number(f'"{defaults.columns.get("number", "number")}"')
     try:
         return parse_event(event, default_source=defaults.source)
     except InvalidEvent as invalid:
@@ -62,7 +62,7 @@ def _native(said: Mapping[str, object], defaults: Defaults) -> dict[str, object]
         if given is None or given == "":
             continue
         name = column_name(key)
-        known = role(name, defaults.number_column) or (name if name in _NATIVE else None)
+        known = role(name, defaults.columns) or (name if name in _NATIVE else None)
         (rest if known is None else event)[known or name] = given
     nested = event.get("metadata", {})
     if isinstance(nested, Mapping):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
@@ -31,10 +31,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for every row that does not say otherwise; `number_column` None is the column `number`."""
+    """What holds for every row that does not say otherwise; `columns` says which column (folded) a field is in."""
 
     source: str
-    number_column: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     profile: str | None = None
     force: bool = False
 
@@ -54,15 +54,20 @@ def column_name(text: str) -> str:
     return " ".join(text.split())
 
 
-def role(name: str, number_column: str | None) -> str | None:
-    """What a column is for, one of COLUMNS; None makes it metadata. A named column takes the place of `number`."""
-    folded = name.casefold()
-    if number_column is not None:
-        if folded == column_name(number_column).casefold():
-            return "number"
-        if folded in {"number", "numbers"}:
-            return None
-    return folded if folded in COLUMNS else None
+def folded(name: str) -> str:
+    """A column's name as names are compared."""
+    return column_name(name).casefold()
+
+
+def role(name: str, columns: Mapping[str, str]) -> str | None:
+    """What a column is for, one of COLUMNS; None makes it metadata. A field in `columns` is not under its own name."""
+    known = folded(name)
+    for purpose, column in columns.items():
+        if known == column:
+            return purpose
+    if known in columns or (known in {"number", "numbers"} and not columns.keys().isdisjoint({"number", "numbers"})):
+        return None
+    return known if known in COLUMNS else None
 
 
 def row_id(profile: str | None, numbers: Iterable[str], occurred_at: str, metadata: Iterable[tuple[str, str]]) -> str:

@@ -445,3 +445,17 @@ def test_what_a_csv_writer_wrote_is_read_back(
         ((number.strip(),), {key: text.strip() for key, text in (("a", a), ("b", b)) if text.strip()})
         for number, a, b in cells
     ]
+
+
+def test_every_field_can_be_in_a_column_of_another_name(write: Write) -> None:
+    text = "Order ID,Team,Telefon,profile\nA-17,sales,+14155550100,gold\n"
+    event = only(write(text), columns={"event_id": "order id", "profile": "Team", "number": " TELEFON "})
+    assert (event.event_id, event.profile, event.numbers) == ("A-17", "sales", ("+14155550100",))
+    assert event.metadata == {"profile": "gold"}  # what its own column no longer is
+
+
+def test_a_column_that_is_named_for_a_field_and_not_there_is_an_error(write: Write) -> None:
+    with pytest.raises(BadFile, match=r'no column "order no".*did you mean "Order Nr"'):
+        list(read_rows(write("number,Order Nr\n1,2\n"), columns={"event_id": "Order No"}))
+    with pytest.raises(BadFile, match="no field"):
+        list(read_rows(write("number\n1\n"), columns={"colour": "number"}))

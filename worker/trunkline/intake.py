@@ -9,11 +9,11 @@ from pydantic import field_validator
 
 from trunkline.contract import EPOCH, NumberEvent, metadata_json
 from trunkline.phone import Check, NumberRefused, identity
-from trunkline.routing import Candidate, Route, When, known_region, routed
+from trunkline.routing import Candidate, Route, When, known_region, prepare, routed
 from trunkline.tables import Table
 from trunkline.words import Refusal, RefusalCode, did_you_mean, printable
 
-__all__ = ["Delivery", "NumberRules", "ProfileRule", "Route", "When", "take_in"]
+__all__ = ["Delivery", "NumberRules", "ProfileRule", "Route", "When", "prepare", "take_in"]
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

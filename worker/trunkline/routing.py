@@ -1,7 +1,7 @@
 """Routing: the profile of a number whose event names none; the first route that matches decides."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, ClassVar, Final
 
@@ -12,6 +12,7 @@ from trunkline.tables import Fault, Name, Table, Text, fault
 from trunkline.traits import TYPES, Traits
 from trunkline.words import did_you_mean
 
+_ANY_NUMBER: Final = "+14155550100"
 _PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
 
 
@@ -155,6 +156,12 @@ def _faults(key: str, value: object, wrong: Callable[[object], str | None]) -> I
         yield from (((key, index), said) for index, each in enumerate(value) if (said := wrong(each)))
     elif value is not None and (said := wrong(value)):
         yield (key,), said
+
+
+def prepare(routes: Sequence[Route]) -> None:
+    """Loads what these routes will look numbers up in (0.3 s for areas), for those who can't wait for it later."""
+    if any(route.when.region for route in routes):
+        _ = Traits(_ANY_NUMBER).areas
 
 
 def _wrong_text(value: object) -> str | None:

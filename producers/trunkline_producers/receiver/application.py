@@ -11,6 +11,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from trunkline.intake import prepare
 from trunkline.observe import Log, logger
 from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
@@ -46,6 +47,7 @@ class Receiver:
         clock: Callable[[], float] = time.time,
     ) -> None:
         server = settings.server
+        prepare(settings.routes)
         self._plain = Enqueuer.from_settings(store, settings)
         self._enqueuer = AsyncEnqueuer(self._plain)
         self._tally = Tally(time.monotonic)

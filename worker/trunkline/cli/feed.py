@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trunkline.cli.session import FAILED, ConfigOption, JsonOption, command, err, out, print_json, session
+from trunkline.cli.session import FAILED, USAGE, ConfigOption, JsonOption, command, err, fail, out, print_json, session
 from trunkline.contract import NumberEvent
 from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
+from trunkline_producers.rows import COLUMNS
 
 MOST_REFUSALS: Final = 1000  # kept for --json; people see every one as it comes
 
@@ -55,6 +56,10 @@ def import_file(
     number_column: Annotated[
         str | None, typer.Option("--number-column", metavar="C", help="The column with the number.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=COLUMN", help="Where another field is, as in event_id='Order ID'."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Send them even if they are attached or were imported before.")
     ] = False,
@@ -65,9 +70,10 @@ def import_file(
 
     Example: trunkline import numbers.csv --profile support
     """
+    columns = dict(_pair(text) for text in column or [])
     with session(config) as opened:
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
-        rows = read_rows(file, number_column=number_column, profile=profile, force=force)
+        rows = read_rows(file, number_column=number_column, columns=columns, profile=profile, force=force)
         report = _Report(quiet=json)
         with _progress(file, quiet=json) as progress:
             task = progress.add_task("importing", total=file.stat().st_size if file.is_file() else None, note="")
@@ -114,6 +120,13 @@ class _Report:
         """The answer of enqueue, each refusal with its line; `rejected_total` where not all of them are listed."""
         document = self.summary().as_json() | {"rejected": self.refusals}
         return document | ({"rejected_total": self.refused} if self.refused > len(self.refusals) else {})
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, column = text.partition("=")
+    if not equals or name not in COLUMNS or not column.strip():
+        fail(f"{text!r} is no FIELD=COLUMN; the fields are {', '.join(COLUMNS)}", USAGE)
+    return name, column
 
 
 def _progress(file: Path, *, quiet: bool) -> Progress:
