@@ -17,7 +17,7 @@ from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline_producers.enqueue import Enqueuer
 from trunkline_producers.enqueue_async import AsyncEnqueuer
-from trunkline_producers.fetching import make_fetch
+from trunkline_producers.fetching import Fetcher
 from trunkline_producers.receiver.api import Api, make_app
 from trunkline_producers.receiver.hooks import PREFIX, Hooks
 from trunkline_producers.receiver.requests import Disconnected, Receive, Scope, Send, send_reply
@@ -51,14 +51,15 @@ class Receiver:
         self._plain = Enqueuer.from_settings(store, settings)
         self._enqueuer = AsyncEnqueuer(self._plain)
         self._tally = Tally(time.monotonic)
-        self._replayer = Replayer(self._plain, sources, make_fetch(budget_s=FETCH_S), scrub)
+        self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
+        self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
         token = server.token.value.get_secret_value() if server.token else None
         self._hooks = Hooks(
             sources,
             self._enqueuer,
             store,
             self._tally,
-            make_fetch(),
+            self._fetchers[0],
             clock,
             scrub,
             server.public_url,
@@ -85,6 +86,8 @@ class Receiver:
         finally:
             ticking.cancel()
             await self._enqueuer.close()
+            for fetcher in self._fetchers:
+                fetcher.close()
             self._tally.flush()
 
     async def _tick(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from typing import Any, Final
@@ -59,5 +60,7 @@ def serve(receiver: Receiver, listening: socket.socket) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, stopped)
     logger().info(Log.receiver_started, host=host, port=port)
+    gc.collect()
+    gc.freeze()  # what is there now stays: collecting it again and again would hold up answers
     make_server(receiver).run(sockets=[listening])
     logger().info(Log.receiver_stopped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Annotated, Final
 
 import typer
@@ -31,7 +32,7 @@ from trunkline.store import rejections
 from trunkline.store.rejections import Kept
 from trunkline.words import printable
 from trunkline_producers import Enqueuer, Summary
-from trunkline_producers.fetching import make_fetch
+from trunkline_producers.fetching import Fetcher
 from trunkline_producers.replaying import Replayer
 
 FETCH_S: Final = 20.0  # how long a carrier may take for one order
@@ -101,10 +102,10 @@ def rejected_replay(
     """
     if not (ids or source or code or every):
         fail("say which: ID..., --source S, --code C or --all", USAGE)
-    with session(config, publish=True) as opened:
+    with session(config, publish=True) as opened, closing(Fetcher(budget_s=FETCH_S)) as fetch:
         scrub = make_scrubber(opened.settings.secret_values())
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
-        replayer = Replayer(enqueuer, sources_of(opened.settings), make_fetch(budget_s=FETCH_S), scrub)
+        replayer = Replayer(enqueuer, sources_of(opened.settings), fetch, scrub)
         found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store, source=source, code=code)
         found = [kept for kept in found if source in (None, kept.source) and code in (None, kept.code)]
         done = [(kept, replayer.replay(kept)) for kept in reversed(found)]  # the oldest first

@@ -52,7 +52,7 @@ def sources_list(json: JsonOption = False, config: ConfigOption = None) -> None:
         rows = ((*map(str, [*row.values()][:-1]), ", ".join(row["keys"]) or "none at hand") for row in configured)
         out().print(_table(("source", "type", "path", "profile", "keys"), rows))
     else:
-        out().print("no source is configured; add [sources.NAME] with one of these types:\n")
+        out().print("no source is configured; add [sources.NAME] with one of these types:\n", markup=False)
     titles = ((name, str(preset.get("title", ""))) for name, preset in presets().items())
     out().print(_table(("type", "what"), titles))
 
