@@ -67,9 +67,10 @@ class Hooks:
             key = source.scheme.verify(request, source.keys, self.clock())
             mapped = understood(source, request)
         except Unverified as error:
-            self.tally.unverified(source.name, error.reason)
-            reply = problem(401, error.reason, "The delivery is not verified", str(error))
             challenge = source.scheme.challenge
+            if request.body or "authorization" in request.headers or not challenge:  # else it asks for the challenge
+                self.tally.unverified(source.name, error.reason)
+            reply = problem(401, error.reason, "The delivery is not verified", str(error))
             return reply.with_headers(("www-authenticate", challenge)) if challenge else reply
         try:
             async with asyncio.timeout(source.table.answer_within_s):

@@ -176,9 +176,9 @@ def _overlaid(
     elif flat:
         given["events"] = [flat]
     whole = {key: value for key, value in preset.items() if key not in {"settings", "title"}}
-    if any(key in given for key in KEY_FIELDS):
-        whole = {key: value for key, value in whole.items() if key not in KEY_FIELDS}
     verify = _merged(whole.get("verify"), given.get("verify"))
+    if any(key in given for key in KEY_FIELDS) or (verify is not None and verify is given.get("verify")):
+        whole = {key: value for key, value in whole.items() if key not in KEY_FIELDS}  # they are of another scheme
     return whole | {"type": "generic"} | given | ({} if verify is None else {"verify": verify}), mistakes
 
 
