@@ -81,6 +81,7 @@ def make_app(api: Api, lifespan: Callable[[FastAPI], AbstractAsyncContextManager
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         description=description.ABOUT,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,7 +153,7 @@ def _show(document: dict[str, Any]) -> None:
     for number in document["numbers"]:
         out().print(f"{number['number']} → {number['profile'] or number['refused']}", markup=False)
     for event in document["events"]:
-        out().print(f"event {event['event_id']} {event.get('metadata', {})}", markup=False)
+        out().print(f"event {event['event_id']} {dumps(event.get('metadata', {}), ensure_ascii=False)}", markup=False)
     for name, sentence in (("orders", "numbers would be fetched of order"), ("leaving", "is leaving, only noticed:")):
         for text in document[name]:
             out().print(f"{sentence} {text}", markup=False)
