@@ -18,7 +18,7 @@ from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store
 from trunkline.store.model import Batch, Settlement
 from trunkline.store.reading import books, entries_of
-from trunkline_producers import checkpoints
+from trunkline_producers.inventories import checkpoints
 
 NUMBERS = us_numbers(8)
 CONFIGURATION = f"""

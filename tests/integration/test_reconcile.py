@@ -18,13 +18,14 @@ from trunkline.store import Store
 from trunkline.store.model import Batch, Other, Settlement
 from trunkline.store.reading import entries_of, entries_of_each
 from trunkline.tables import Secret
-from trunkline_producers import Enqueuer, Summary, checkpoints
+from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.missing import Listed, nothing_listed
-from trunkline_producers.purchases import take_purchases
-from trunkline_producers.reconcile import Reconciled, Reconciler, Step
+from trunkline_producers.inventories import checkpoints
+from trunkline_producers.inventories.missing import Listed, nothing_listed
+from trunkline_producers.inventories.purchases import take_purchases
+from trunkline_producers.inventories.reconciling import Reconciled, Reconciler, Step
 
 FILE = """
 [profiles.support]

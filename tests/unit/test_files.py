@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from trunkline.contract import NumberEvent, RefusalCode, to_wire
 from trunkline_producers import BadFile, Row, read_rows
-from trunkline_producers.lines import MAX_LINES, MAX_ROW
+from trunkline_producers.files.lines import MAX_LINES, MAX_ROW
 
 Write = Callable[..., Path]
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from trunkline.cli.session import FAILED, USAGE, ConfigOption, JsonOption, command, err, fail, out, print_json, session
 from trunkline.contract import NumberEvent
 from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
-from trunkline_producers.rows import COLUMNS
+from trunkline_producers.files.rows import COLUMNS
 
 MOST_REFUSALS: Final = 1000  # kept for --json; people see every one as it comes
 

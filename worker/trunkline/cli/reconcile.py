@@ -32,8 +32,8 @@ from trunkline_producers.carriers.bandwidth import Bandwidth
 from trunkline_producers.carriers.tables import CARRIERS, INVENTORIES
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.purchases import take_purchases
-from trunkline_producers.reconcile import Enqueues, Reconciled, Reconciler, Rehearsal
+from trunkline_producers.inventories.purchases import take_purchases
+from trunkline_producers.inventories.reconciling import Enqueues, Reconciled, Reconciler, Rehearsal
 
 MOST_SHOWN: Final = 1000  # refusals and, in a rehearsal, numbers that --json holds
 BETWEEN_PAGES_S: Final = 0.05

@@ -11,10 +11,10 @@ from typing import Final
 
 from trunkline.contract import NumberEvent
 from trunkline.store import Store
-from trunkline_producers import checkpoints
 from trunkline_producers.carriers.values import AuditLog, Bought, Owned
 from trunkline_producers.enqueue import Summary
-from trunkline_producers.reconcile import Enqueues
+from trunkline_producers.inventories import checkpoints
+from trunkline_producers.inventories.reconciling import Enqueues
 
 OVERLAP: Final = timedelta(hours=1)  # asked for again, because logs are late and clocks differ
 

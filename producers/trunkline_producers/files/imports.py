@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from trunkline_producers.enqueue import Enqueuer, Summary
-from trunkline_producers.rows import Row
+from trunkline_producers.files.rows import Row
 
 ROWS_A_PUSH: Final = 500
 

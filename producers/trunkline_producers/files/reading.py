@@ -1,4 +1,4 @@
-"""Files of numbers: CSV or JSON lines of any size, row by row in constant memory."""
+"""Reads a file of numbers: opens it, tells CSV from JSON lines, gives its rows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from trunkline_producers.csv_rows import csv_rows
-from trunkline_producers.json_rows import json_rows
-from trunkline_producers.lines import Lines
-from trunkline_producers.rows import COLUMNS, BadFile, Defaults, Row, folded
-
-__all__ = ["BadFile", "Row", "read_rows"]
+from trunkline_producers.files.csv_rows import csv_rows
+from trunkline_producers.files.json_rows import json_rows
+from trunkline_producers.files.lines import Lines
+from trunkline_producers.files.rows import COLUMNS, BadFile, Defaults, Row, folded
 
 STDIN: Final = "-"
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})

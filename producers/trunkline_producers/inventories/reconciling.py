@@ -12,11 +12,11 @@ from trunkline.intake import NumberRules, ProfileRule, Route, take_in
 from trunkline.phone import NumberRefused, normalise
 from trunkline.store import Store
 from trunkline.store.reading import entries_of_each
-from trunkline_producers import checkpoints
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.values import Inventory, Owned, Page
 from trunkline_producers.enqueue import Summary
-from trunkline_producers.missing import Left, Listed, decide, nothing_listed
+from trunkline_producers.inventories import checkpoints
+from trunkline_producers.inventories.missing import Left, Listed, decide, nothing_listed
 
 
 class Enqueues(Protocol):

@@ -11,8 +11,8 @@ from typing import Final
 
 from trunkline.contract import InvalidEvent, Mistake, NumberEvent, Refusal
 from trunkline.words import did_you_mean, printable
-from trunkline_producers.lines import Lines, RowTooLong
-from trunkline_producers.rows import (
+from trunkline_producers.files.lines import Lines, RowTooLong
+from trunkline_producers.files.rows import (
     COLUMNS,
     BadFile,
     Defaults,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from trunkline.contract import InvalidEvent, NumberEvent, Refusal, parse_event
-from trunkline_producers.lines import Lines, RowTooLong
-from trunkline_producers.rows import Defaults, Row, column_name, refused, role, row_id, without_number
+from trunkline_producers.files.lines import Lines, RowTooLong
+from trunkline_producers.files.rows import Defaults, Row, column_name, refused, role, row_id, without_number
 
 _NATIVE: Final = frozenset({"metadata", "force", "version"})  # beside the columns
 

@@ -1,0 +1,1 @@
+"""Inventories: what a carrier owns is compared with the books, and what is missing is enqueued."""
