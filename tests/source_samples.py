@@ -179,7 +179,9 @@ def sections(telnyx_api: str, didww_api: str) -> dict[str, dict[str, Any]]:
         "vonage": {**keys, "number": "join('+', ['', to])", "event_id": "uuid"},
         "plivo": {**keys, "number": "join('+', ['', To])", "event_id": "CallUUID"},
         "bland": {**keys, "number": "to", "event_id": "call_id"},
-        "standard-webhooks": {"keys": [{"key": secret(KEY), "encoding": "utf8"}, {"public": public_key(KEY)}]},
+        "standard-webhooks": {
+            "keys": [{"key": secret(KEY), "encoding": "utf8"}, {"public": f"whpk_{public_key(KEY)}"}],
+        },
         "svix": {"keys": [{"key": secret(KEY), "encoding": "utf8"}]},
         "native": {"verify": {"scheme": "header-key", "header": "X-Api-Key"}, **keys},
         "cloudevents": {"verify": {"scheme": "bearer"}, **keys},

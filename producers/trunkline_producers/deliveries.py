@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
+from urllib.parse import unquote_plus
 
 from trunkline.contract import InvalidEvent, NumberEvent, Refusal, RefusalCode
 from trunkline.store.rejections import NOT_FETCHED, Rejection
@@ -17,6 +18,7 @@ from trunkline_producers.mapping import Mapped, Thin
 from trunkline_producers.redacting import redactor
 from trunkline_producers.sources import Source, interpret
 from trunkline_producers.sources.interpreting import ID_HEADERS
+from trunkline_producers.verify import UrlToken
 from trunkline_producers.webhook import WebhookRequest
 
 MOST_TOLD: Final = 20  # faults that are told one by one
@@ -127,12 +129,23 @@ def rejection_of(
         code=NOT_FETCHED if unfetched else refusals[0].code.value,
         message="; ".join(dict.fromkeys([*unfetched, *(refusal.message for refusal in refusals)])),
         method=request.method,
-        url=scrub(request.url),
+        url=scrub(_without_token(source, request.url)),
         headers={
             name: scrub(value) for name, value in request.headers.items() if name in names or name.startswith("ce-")
         },
         body=redactor(source.table.redact, scrub)(request.body),
     )
+
+
+def _without_token(source: Source, url: str) -> str:
+    """The URL less the key that some sources call it with, however it is encoded there."""
+    if not isinstance(source.scheme, UrlToken):
+        return url
+    base, mark, query = url.partition("?")
+    if not source.scheme.parameter:
+        return base.rpartition("/")[0] + mark + query
+    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != source.scheme.parameter]
+    return f"{base}?{'&'.join(kept)}" if any(kept) else base
 
 
 def _faults(mapped: Mapped) -> tuple[Refusal, ...]:

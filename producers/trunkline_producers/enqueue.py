@@ -39,14 +39,22 @@ class Summary:
             self.rejected + other.rejected,
         )
 
-    def as_json(self) -> dict[str, object]:
-        """The answer to a producer: `{"accepted": 2, "coalesced": 0, "duplicate": 0, "rejected": […]}`."""
-        return {
+    def as_json(self, most: int | None = None) -> dict[str, object]:
+        """The answer to a producer: `{"accepted": 2, "coalesced": 0, "duplicate": 0, "rejected": […]}`.
+
+        Where more than `most` were refused, so many are listed and `rejected_total` is added.
+        """
+        document: dict[str, object] = {
             "accepted": self.accepted,
             "coalesced": self.coalesced,
             "duplicate": self.duplicate,
-            "rejected": [refusal.as_json() for refusal in self.rejected],
+            "rejected": [refusal.as_json() for refusal in self.rejected[:most]],
         }
+        return (
+            document
+            if most is None or len(self.rejected) <= most
+            else document | {"rejected_total": len(self.rejected)}
+        )
 
 
 class Enqueuer:

@@ -14,7 +14,6 @@ from trunkline_producers.committing import Committer
 from trunkline_producers.enqueue import Enqueuer, Summary
 
 READ_AT_ONCE: Final = 200  # numbers that are read on the loop itself
-REFRESH_S: Final = 1.0  # at most so often are the profiles looked up again because an event named one that is not known
 
 
 class AsyncEnqueuer:
@@ -23,7 +22,8 @@ class AsyncEnqueuer:
     def __init__(self, enqueuer: Enqueuer) -> None:
         self._enqueuer = enqueuer
         self._committer = Committer(enqueuer.store)
-        self._refreshed = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+        self._next_look: asyncio.Task[None] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -63,7 +63,13 @@ class AsyncEnqueuer:
         return await asyncio.to_thread(lambda: [self._enqueuer.delivery(event) for event in events])
 
     async def _refresh(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._refreshed >= REFRESH_S:
-            self._refreshed = now
-            await asyncio.to_thread(self._enqueuer.refresh)
+        """Looks the profiles up, once for all who ask before it begins: an earlier look may have missed theirs."""
+        if self._next_look is None:
+            self._next_look = asyncio.create_task(self._look_up(self._looking))
+        await asyncio.shield(self._next_look)
+
+    async def _look_up(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._looking, self._next_look = self._next_look, None
+        await asyncio.to_thread(self._enqueuer.refresh)

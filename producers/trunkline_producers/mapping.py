@@ -163,15 +163,16 @@ def moment(value: object) -> datetime | None:
 def event_id_of(found: object, item: object) -> str:
     """An event id of at most 200 storable characters: what was found, its parts joined; else a hash of the content.
 
-    Where a part is missing the hash stands in for it: what is left may be the same for events that are not.
+    A colon within a part that another follows is escaped, so that different parts never make the same id. Where a part
+    is missing the hash stands in for it: what is left may be the same for events that are not.
     """
     parts = found if isinstance(found, list) else [found]
     texts = ["" if part is None else part if isinstance(part, str) else _canonical(part) for part in parts]
-    text = ":".join(texts)
     if not any(texts):
         return _content_id(item)
     if not all(texts):
-        text += f":{_content_id(item)}"
+        texts.append(_content_id(item))
+    text = ":".join([*(part.replace("\\", "\\\\").replace(":", "\\:") for part in texts[:-1]), texts[-1]])
     if len(text) > MAX_EVENT_ID or _UNSTORABLE.search(text):
         return "long-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return text
@@ -255,4 +256,4 @@ def _canonical(value: object) -> str:
     try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except (ValueError, RecursionError, TypeError):
-        return repr(type(value))
+        raise InvalidEvent((Mistake("", "is nested too deeply to be told from others"),)) from None

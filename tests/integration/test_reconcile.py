@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from carrier_standins import ACCOUNT, KEY, Answer, telnyx, troubled, twilio, us_numbers
 from http_servers import Reply, answering
-from trunkline.contract import EPOCH, NumberEvent, State
+from trunkline.contract import EPOCH, NumberEvent, RefusalCode, State
 from trunkline.settings import Settings, load
 from trunkline.store import Store
 from trunkline.store.model import Batch, Other, Settlement
@@ -39,6 +39,11 @@ sip_endpoint = "sip:trunk.provider.com"
 [[profiles.uk.directions]]
 type = "outbound"
 sip_endpoint = "sip:trunk.provider.co.uk"
+
+[profiles.desk]
+trunk_id = "trunk_1"
+[[profiles.desk.directions]]
+type = "inbound"
 
 [sources.telnyx]
 type = "telnyx"
@@ -132,6 +137,24 @@ def test_a_number_under_any_profile_is_known(store: Store, enqueuer: Enqueuer, r
     push(enqueuer, NUMBERS[0], profile="uk")
     assert sums(run(NUMBERS[:1])) == Reconciled(listed=1, known=1, left={State.queued: 1})
     assert [entry.profile for entry in entries_of(store, NUMBERS[0])] == ["uk"]
+
+
+@pytest.mark.parametrize("written", ["4155550000", "14155550000", "+14155550000", "tel:+1-415-555-0000"])
+def test_a_number_that_a_trunk_has_verbatim_is_known(store: Store, enqueuer: Enqueuer, run: Run, written: str) -> None:
+    push(enqueuer, written, profile="desk")
+    assert sums(run(["+14155550000"])) == Reconciled(listed=1, known=1, left={State.queued: 1})
+    assert states(store, "+14155550000", "4155550000", "14155550000") == [State.queued]
+
+
+def test_a_number_that_a_trunk_has_verbatim_is_looked_for_and_read_back_as_it_has_it(
+    store: Store, enqueuer: Enqueuer, run: Run
+) -> None:
+    push(enqueuer, "4155550000", profile="desk")
+    attach(store, claim(store))
+    listed = ("desk", "4155550000")
+    assert sums(run(["+14155550000"], listed=lambda *asked: asked == listed)).left == {State.attached: 1}
+    assert sums(run(["+14155550000"], listed=lambda *asked: asked != listed)).enqueued == 1
+    assert states(store, "4155550000", "+14155550000") == [State.queued]
 
 
 def test_every_page_is_a_step_that_says_what_went_in(run: Run, enqueuer: Enqueuer) -> None:
@@ -316,6 +339,44 @@ def test_a_number_that_was_taken_out_comes_back_when_it_is_bought_again(
     with bought(NUMBERS[:1]) as log:
         assert take_purchases(log, store, enqueuer, source="telnyx", now=NOW).accepted == 1
     assert states(store, NUMBERS[0]) == [State.queued]
+
+
+def test_a_purchase_is_taken_once_though_the_store_has_forgotten_its_event(store: Store, enqueuer: Enqueuer) -> None:
+    with bought(NUMBERS[:2]) as log:
+        for turn in range(2):
+            take_purchases(log, store, enqueuer, source="telnyx", now=NOW + timedelta(minutes=15 * turn))
+        for days in (8, 16):
+            store.cancel([("support", number) for number in NUMBERS[:2]])
+            assert forget_events(store) == (2 if days == 8 else 0)
+            later = NOW + timedelta(days=days)
+            assert take_purchases(log, store, enqueuer, source="telnyx", now=later) == Summary(duplicate=2)
+            assert states(store, *NUMBERS[:2]) == [State.dropped] * 2
+
+
+def test_nor_is_a_purchase_that_was_taken_before_the_log_failed(store: Store, enqueuer: Enqueuer) -> None:
+    checkpoints.keep(store, "purchases", "telnyx", NOW.isoformat())
+    answer = troubled(twilio(NUMBERS[:1], NUMBERS[:1]), {2: (403, {}, b"")})  # once the first kind of event was read
+    with answering(answer) as (url, _), closing(Twilio(api(url, account=ACCOUNT, audit_url=url))) as log:
+        with pytest.raises(CarrierRefused):
+            take_purchases(log, store, enqueuer, source="telnyx", now=NOW)
+        store.cancel([("support", NUMBERS[0])])
+        assert forget_events(store) == 1
+        assert take_purchases(log, store, enqueuer, source="telnyx", now=NOW + timedelta(days=8)).accepted == 0
+    assert states(store, NUMBERS[0]) == [State.dropped]
+
+
+def test_a_purchase_that_was_refused_is_taken_once_it_can_be(store: Store, enqueuer: Enqueuer) -> None:
+    checkpoints.keep(store, "purchases", "unrouted", NOW.isoformat())
+    with bought(NUMBERS[:1]) as log:
+        for _ in range(2):
+            (refusal,) = take_purchases(log, store, enqueuer, source="unrouted", now=NOW).rejected
+            assert refusal.code is RefusalCode.no_route
+
+
+def forget_events(store: Store) -> int:
+    """As the store does after seven days; how many there were."""
+    seen = store.client.keys("{tl}:seen:*")
+    return int(store.client.delete(*seen)) if seen else 0
 
 
 def test_a_number_that_was_given_back_since_is_passed_over(store: Store, enqueuer: Enqueuer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def rejection(
     return Rejection(f"{index:016x}", source, code, "has no number", "POST", url, HEADERS, body)
 
 
-def keep(store: Store, *several: Rejection, most: int = 1_000, most_bytes: int = 1_000_000) -> None:
+def keep(store: Store, *several: Rejection, most: int = 1_000, most_bytes: int = 1_000_000, renew: bool = True) -> None:
     for each in several:
-        rejections.keep(store, each, most=most, most_bytes=most_bytes, counts=True)
+        rejections.keep(store, each, most=most, most_bytes=most_bytes, counts=True, renew=renew)
 
 
 def ids(found: list[Kept]) -> list[int]:
@@ -76,11 +77,13 @@ def test_the_newest_is_listed_first_though_the_clock_stands_still_or_steps_back(
     keep(store, rejection(1), rejection(2))
     assert ids(rejections.listed(store)) == [2, 1, 4, 3, 5]
     assert ids(rejections.listed(store, most=2)) == [2, 1]
+    assert ids(rejections.listed(store, most=2, oldest_first=True)) == [5, 3]
 
 
 def test_they_are_found_by_source_and_by_code(store: Store) -> None:
     keep(store, rejection(1), rejection(2, source="hubspot"), rejection(3, source="hubspot", code="no_route"))
     assert ids(rejections.listed(store, source="hubspot")) == [3, 2]
+    assert ids(rejections.listed(store, source="hubspot", oldest_first=True)) == [2, 3]
     assert ids(rejections.listed(store, source="hubspot", code="invalid_event")) == [2]
     assert ids(rejections.listed(store, code="invalid_event", most=1)) == [2]
     assert ids(rejections.get(store, [f"{index:016x}" for index in (3, 9, 1, 3)])) == [3, 1]
@@ -108,6 +111,98 @@ def test_the_oldest_go_when_they_are_too_large_together(store: Store) -> None:
     assert ids(rejections.listed(store)) == [3]
     assert rejections.let_go(store) == 4
     assert is_sound(store)
+
+
+def test_a_source_that_sends_many_makes_room_by_its_own(store: Store) -> None:
+    once = rejection(0, source="aircall")
+    keep(store, once, *(rejection(index, code="no_route") for index in range(1, 20)), most=5)
+    assert ids(rejections.listed(store)) == [19, 18, 17, 16, 0]
+    assert rejections.let_go(store) == 15
+    assert is_sound(store)
+
+
+def test_a_source_that_sends_much_makes_room_by_its_own(store: Store) -> None:
+    several = [rejection(index, source="aircall") for index in range(4)]
+    keep(store, *several, *(rejection(index, body=b"x" * 3_000) for index in range(4, 20)), most_bytes=10_000)
+    assert ids(rejections.listed(store)) == [19, 18, 17, 3, 2, 1, 0]
+    assert is_sound(store)
+
+
+def test_of_sources_that_hold_alike_that_of_the_newcomer_gives_and_another_only_for_its_first(store: Store) -> None:
+    kept = [rejection(index, source=source) for index, source in enumerate(("a", "a", "b", "b", "c", "c"))]
+    keep(store, *kept, most=5)
+    assert ids(rejections.listed(store)) == [5, 3, 2, 1, 0]
+    keep(store, rejection(6, source="c"), rejection(7, source="d"), most=4)
+    assert sorted(kept.source for kept in rejections.listed(store)) == ["a", "b", "c", "d"]
+    keep(store, rejection(8, source="e"), most=4)
+    assert len({kept.source for kept in rejections.listed(store)} - {"e"}) == 3
+    assert is_sound(store)
+
+
+def test_what_is_told_of_anew_takes_the_new_reason_and_keeps_its_place(store: Store) -> None:
+    keep(store, rejection(1), rejection(1), rejection(2))
+    (before,) = rejections.get(store, [rejection(1).id])
+    go_on(store, 5_000)
+    keep(store, rejection(1, code="no_route", body=b"another"), renew=False)
+    newest, told = rejections.listed(store)
+    assert (newest.id, told.code, told.body) == (rejection(2).id, "no_route", b"another")
+    assert (told.first_ms, told.at_ms, told.times) == (before.first_ms, before.at_ms, 2)
+    assert is_sound(store)
+
+
+def test_what_is_told_of_anew_and_was_let_go_of_meanwhile_stays_away(store: Store) -> None:
+    keep(store, rejection(1), renew=False)
+    assert rejections.listed(store) == []
+    assert is_sound(store)
+
+
+def test_what_is_told_of_anew_stays_though_it_is_the_oldest_and_has_grown(store: Store) -> None:
+    keep(store, *(rejection(index) for index in (1, 2, 3)))
+    keep(store, rejection(1, body=b"x" * 9_800), most_bytes=10_000, renew=False)
+    assert ids(rejections.listed(store)) == [1]
+    assert is_sound(store)
+
+
+def test_one_may_turn_out_to_be_of_another_source(store: Store) -> None:
+    keep(store, rejection(1), rejection(2))
+    keep(store, rejection(1, source="crm"), renew=False)
+    assert ids(rejections.listed(store, source="crm")) == [1]
+    assert ids(rejections.listed(store, source="telnyx")) == [2]
+    assert is_sound(store)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.sampled_from("abc"), st.integers(0, 900), st.sampled_from(("", "new", "gone")))
+    )
+)
+def test_the_bounds_and_the_books_hold_whatever_comes(store: Store, turns: list[tuple[int, str, int, str]]) -> None:
+    store.client.flushdb()
+    for index, source, size, what in turns:
+        if what == "gone":
+            rejections.drop(store, [rejection(index).id])
+            continue
+        one = rejection(index, source=source, body=b"x" * size)
+        keep(store, one, most=5, most_bytes=4_000, renew=what == "new")
+        found = rejections.listed(store)
+        assert len(found) <= 5
+        assert bytes_kept(store) <= 4_000
+        assert what != "new" or one.id in {kept.id for kept in found}
+    assert is_sound(store)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from("aaaabbc"), max_size=25))
+def test_only_a_source_that_holds_most_ever_loses_one(store: Store, sources: list[str]) -> None:
+    store.client.flushdb()
+    held: Counter[str] = Counter()
+    for index, source in enumerate(sources):
+        held[source] += 1
+        keep(store, rejection(index, source=source), most=5)
+        left = Counter(kept.source for kept in rejections.listed(store))
+        assert all(held[loser] == max(held.values()) for loser in held - left)
+        held = left
 
 
 def test_of_one_that_is_larger_than_all_that_is_kept_only_the_reason_stays_and_nothing_has_to_go_for_it(
@@ -156,12 +251,18 @@ def test_an_event_that_no_push_counted_is_counted_as_rejected(store: Store) -> N
     [
         (("DEL", f"{PREFIX}rejected:{rejection().id}"), "rejections miscounted"),
         (("ZREM", f"{PREFIX}rejected", rejection().id), "rejected but not in rejected"),
+        (("ZREM", f"{PREFIX}rejected_of:telnyx", rejection().id), "not in the same place of its source"),
+        (("ZINCRBY", f"{PREFIX}rejected_of:telnyx", 1, rejection().id), "not in the same place of its source"),
+        (("ZADD", f"{PREFIX}rejected_of:telnyx", 1, "another"), "rejections of a source miscounted"),
+        (("ZADD", f"{PREFIX}rejected_counts", 1, "telnyx"), "rejected_counts of telnyx says"),
+        (("ZREM", f"{PREFIX}rejected_sizes", "telnyx"), "rejected_sizes of telnyx says"),
+        (("ZADD", f"{PREFIX}rejected_counts", 1, "other"), "rejected_counts of a source without any"),
         (("HSET", f"{PREFIX}rejected:{rejection().id}", "b", "x"), "rejection of"),
         (("HINCRBY", f"{PREFIX}books", "rejected_bytes", 1), "bytes of rejections miscounted"),
     ],
 )
 def test_the_audit_sees_an_index_and_a_count_that_do_not_agree(
-    store: Store, command: tuple[str, ...], complaint: str
+    store: Store, command: tuple[str | int, ...], complaint: str
 ) -> None:
     keep(store, rejection(1), rejection(2))
     store.client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's

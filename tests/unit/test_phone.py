@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.phone import NumberRefused, identity, mask, normalise, regions
+from trunkline.phone import NumberRefused, identity, mask, normalise, regions, spellings
 
 E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 
@@ -238,3 +238,18 @@ def test_any_text_gives_a_number_or_one_typed_refusal(raw: str, region: str | No
 @given(st.text())
 def test_a_masked_text_is_as_long_as_it_was(text: str) -> None:
     assert len(mask(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "ways"),
+    [
+        ("+14155550144", ("+14155550144", "14155550144", "4155550144")),
+        ("+442079460000", ("+442079460000", "442079460000", "2079460000", "02079460000")),
+        ("+390612345678", ("+390612345678", "390612345678", "0612345678")),
+    ],
+)
+def test_a_number_may_stand_in_the_books_as_it_is_written_with_and_without_its_country_code(
+    number: str, ways: tuple[str, ...]
+) -> None:
+    assert spellings(number) == ways
+    assert {identity(each, region=None, check="possible") for each in ways} == {*ways}

@@ -22,7 +22,8 @@ def test_a_secret_is_read_from_the_environment_or_from_a_file_beside_the_configu
     [
         ({"env": "NOT_SET"}, "environment variable NOT_SET is not set"),
         ({"env": "EMPTY"}, "environment variable EMPTY is empty"),
-        ({"file": "absent"}, "absent can't be read: No such file"),
+        ({"file": "absent.key"}, "absent.key can't be read: No such file"),
+        ({"file": "absent"}, "file named here can't be read: No such file"),  # it may be the secret itself
         ({"file": "empty"}, "is empty; write the secret into it"),
         ({"file": "binary"}, "is not text in UTF-8"),
         ({"file": "a\x00b"}, "no usable path"),

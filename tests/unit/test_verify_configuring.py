@@ -133,7 +133,7 @@ SPKI = PEM.splitlines()[1]
         (KeyKind.standard, secret("whsec_AAECAw=="), bytes(range(4))),
         (KeyKind.standard, secret("AAECAw=="), bytes(range(4))),
         (KeyKind.standard, secret(f"whpk_{PUBLIC}"), PUBLIC_RAW),
-        (KeyKind.standard, {"public": PUBLIC}, PUBLIC_RAW),
+        (KeyKind.standard, {"public": f"whpk_{PUBLIC}"}, PUBLIC_RAW),
     ],
 )
 def test_a_key_is_read_as_its_scheme_wants_it(kind: KeyKind, raw: object, decoded: bytes) -> None:
@@ -186,6 +186,7 @@ def test_a_key_is_read_as_its_scheme_wants_it(kind: KeyKind, raw: object, decode
         (KeyKind.ed25519, secret("-----BEGIN PRIVATE KEY-----\nTOP-SECRET"), "[0]: is a private key"),
         (KeyKind.standard, secret("whsec_TOP.SECRET"), "[0]: must be whsec_ or whpk_ with base64 after it"),
         (KeyKind.standard, secret("whsk_TOP.SECRET"), "[0]: is a private key"),
+        (KeyKind.standard, {"public": PUBLIC}, "[0]: must begin with whpk_"),  # it may be a shared key in clear
         (KeyKind.none, secret("a"), ': must not be there with scheme = "none"'),
     ],
 )

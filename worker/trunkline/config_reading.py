@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -15,7 +14,15 @@ from trunkline.intake import Route
 from trunkline.profiles import DEFAULT_ACCOUNT, BatchRules, Profile, RetryRules, parse_profiles
 from trunkline.routing import known_region
 from trunkline.secret_source import SecretSource
-from trunkline.sections import DEFAULT_TIMEOUT_S, Account, StoreSettings, WorkerSettings, api_url, redis_url
+from trunkline.sections import (
+    DEFAULT_TIMEOUT_S,
+    Account,
+    StoreSettings,
+    WorkerSettings,
+    api_url,
+    on_loopback,
+    redis_url,
+)
 from trunkline.tables import Table, is_reference, mistakes_of
 from trunkline.words import Mistake, did_you_mean
 
@@ -157,7 +164,7 @@ class Reading:
                 table["base_url"] = url
             self._check_time(table.get("timeout_s", DEFAULT_TIMEOUT_S), worker, f"{place}.timeout_s")
         account = self._read(Account, table, place)
-        if account and account.base_url.startswith("http:") and not _on_loopback(account.base_url):
+        if account and account.base_url.startswith("http:") and not on_loopback(account.base_url):
             text = "is http, so the key and the SIP passwords travel in clear; use https"
             self.warnings.append(Mistake(f"{place}.base_url", text))
         return account
@@ -193,8 +200,3 @@ def _is_key(text: str) -> bool:
         return len(b64decode(text.replace("-", "+").replace("_", "/"), validate=True)) == 32
     except ValueError:
         return False
-
-
-def _on_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -25,6 +25,7 @@ class Log(StrEnum):
     process_started = "process_started"
     process_died = "process_died"
     process_killed = "process_killed"
+    process_orphaned = "process_orphaned"
     dispatcher_failed = "dispatcher_failed"
     batch_settled = "batch_settled"
     batch_handed_back = "batch_handed_back"

@@ -82,6 +82,18 @@ def identity(raw: str, *, region: str | None, check: Check) -> str:
     return verbatim
 
 
+def spellings(number: str) -> tuple[str, ...]:
+    """The ways a number in E.164 may stand in the books: as that, and as `identity` leaves one that came without a +.
+
+    Those are its digits with the country code, and within the country, there also with what is dialled in front.
+    """
+    parsed = phonenumbers.parse(number, None)
+    national = phonenumbers.national_significant_number(parsed)
+    dialled = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    digits = "".join(filter(str.isdecimal, dialled))
+    return tuple(dict.fromkeys((number, number.removeprefix("+"), national, digits)))
+
+
 def regions() -> frozenset[str]:
     """The regions whose numbers can be read without a country code, as two capital letters."""
     return frozenset(phonenumbers.SUPPORTED_REGIONS)

@@ -10,7 +10,16 @@ from pydantic import SecretStr
 from trunkline.tables import Secret, SecretUnresolved
 from trunkline.words import Mistake
 
+_SUFFIXED: Final = re.compile(r"[\w./-]{1,200}\.(?:txt|key|pem|secret|token|password|pw|env|conf)", re.ASCII)
 _SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+
+
+def _surely_a_path(name: str, path: Path) -> bool:
+    """Whether it is no secret that somebody wrote in place of a file's name: by its folder or its suffix."""
+    try:
+        return _SUFFIXED.fullmatch(name) is not None or ("/" in name and path.parent.is_dir())
+    except (OSError, ValueError):
+        return False
 
 
 class SecretSource:
@@ -67,11 +76,12 @@ class SecretSource:
         )
 
     def _from_file(self, name: str) -> str:
-        path = self._folder / Path(name).expanduser()
         try:
+            path = self._folder / Path(name).expanduser()
             value = path.read_text("utf-8").rstrip("\r\n")
         except OSError as error:
-            raise SecretUnresolved(f"the file {path} can't be read: {error.strerror}") from None
+            shown = path if _surely_a_path(name, path) else "named here"
+            raise SecretUnresolved(f"the file {shown} can't be read: {error.strerror}") from None
         except (ValueError, RuntimeError):
             raise SecretUnresolved("the file named here has no usable path or is not text in UTF-8") from None
         if not value:

@@ -47,6 +47,12 @@ def api_url(text: str) -> str:
     return http_url(text).removesuffix("/v1").rstrip("/")
 
 
+def on_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def _split(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import IO, Final
 
 from trunkline.observe import Log, logger
@@ -19,6 +20,7 @@ LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 10.0  # a process that lived this long starts the pauses anew
 USAGE: Final = 2  # exit code: the configuration is wrong, so starting again changes nothing
 AFTER_GRACE_S: Final = 5.0
+ORPHAN_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,20 @@ class Program:
 
     arguments: tuple[str, ...]
     files: tuple[int, ...] = ()
+
+
+def end_with_supervisor() -> None:
+    """Ends this process (SIGTERM to itself) when the supervisor that started it is gone, however it went."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(ORPHAN_LOOK_S)
+        logger().warning(Log.process_orphaned)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.get("TRUNKLINE_SUPERVISOR_PID") == str(parent):
+        Thread(target=watch, name="supervisor", daemon=True).start()
 
 
 WORKER: Final = Program(("trunkline.app",))

@@ -31,9 +31,10 @@ def decide(
 ) -> list[NumberEvent] | Left:
     """The events for a number of the account, or why there are none; running it twice gives the same ids.
 
-    `number` is the owned one in E.164, `entries` what the books have of it under any profile. A number that the books
-    don't know goes in; one that is attached goes to be read back where the API does not list it. All else is left:
-    whatever waits is on its way, and what is dead or was taken out waits for a person. Raises InvalidEvent.
+    `number` is the owned one in E.164, `entries` what the books have of it under any profile, in any spelling. A number
+    that the books don't know goes in; one that is attached goes to be read back where the API does not list it. All
+    else is left: whatever waits is on its way, and what is dead or was taken out waits for a person. Raises
+    InvalidEvent.
     """
     if not entries:
         return [
@@ -45,7 +46,9 @@ def decide(
                 metadata={**owned.metadata, "carrier_id": owned.id} if owned.id else owned.metadata,
             )
         ]
-    lost = [entry for entry in entries if entry.state is State.attached and listed(entry.profile, number) is False]
+    lost = [
+        entry for entry in entries if entry.state is State.attached and listed(entry.profile, entry.number) is False
+    ]
     if not lost:
         return Left(min((entry.state for entry in entries), key=_BUSIEST.index))
     return [_look_again(entry, source) for entry in lost]

@@ -6,6 +6,7 @@ An inventory leaves a number alone that somebody took out. A purchase is news: t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,21 +23,50 @@ OVERLAP: Final = timedelta(hours=1)  # asked for again, because logs are late an
 def take_purchases(log: AuditLog, store: Store, enqueuer: Enqueues, *, source: str, now: datetime) -> Summary:
     """Enqueues what was bought since the last call, each purchase once however often it is read; `now` is aware.
 
-    The first call only notes the time: what is owned already is the inventory's. A number that is not owned any more is
-    passed over. Raises CarrierError, StoreUnavailable and StoreError; the next call then reads the same time again.
+    Also when the last call is so long ago that the store has forgotten the event: the number may have been taken out
+    since. The first call only notes the time: what is owned already is the inventory's. A number that is not owned any
+    more is passed over. Raises CarrierError, StoreUnavailable and StoreError; the next call then reads the same time
+    again.
     """
-    kept = checkpoints.read(store, "purchases", source)
+    kept = _read(checkpoints.read(store, "purchases", source))
     total = Summary()
-    if since := _moment(kept):
-        for bought in log.bought_since(since - OVERLAP):
-            events = list(_events(log, bought, source))
-            for summary in enqueuer.each(events):
+    taken: dict[str, None] = {}
+    if kept is not None:
+        for page in log.bought_since(kept.at - OVERLAP):
+            known = {each.event_id: None for each in page if each.event_id in kept.taken}
+            events = list(_events(log, (each for each in page if each.event_id not in known), source))
+            for event, summary in zip(events, enqueuer.each(events), strict=True):
                 total += summary
-    checkpoints.keep(store, "purchases", source, now.isoformat())
+                if not summary.rejected:
+                    taken[event.event_id] = None
+            total += Summary(duplicate=len(known))
+            taken |= known
+            if events:  # what fails from here on does not undo them
+                checkpoints.keep(store, "purchases", source, _Kept(kept.at, kept.taken | taken).as_text())
+    checkpoints.keep(store, "purchases", source, _Kept(now, taken).as_text())
     return total
 
 
-def _events(log: AuditLog, bought: tuple[Bought, ...], source: str) -> Iterator[NumberEvent]:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """When the log was last read to its end, and the ids of the purchases of that reading that were taken."""
+
+    at: datetime
+    taken: dict[str, None]
+
+    def as_text(self) -> str:
+        return "\n".join([self.at.isoformat(), *self.taken])
+
+
+def _read(text: str | None) -> _Kept | None:
+    at, *taken = (text or "").split("\n")
+    try:
+        return _Kept(datetime.fromisoformat(at), dict.fromkeys(taken)) if at else None
+    except ValueError:
+        return None
+
+
+def _events(log: AuditLog, bought: Iterator[Bought], source: str) -> Iterator[NumberEvent]:
     for each in bought:
         owned = log.number(each.number_id)
         if owned is not None:
@@ -51,10 +81,3 @@ def _event(bought: Bought, owned: Owned, source: str) -> NumberEvent:
         occurred_at=bought.at,
         metadata={**owned.metadata, "carrier_id": bought.number_id},
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from trunkline.contract import InvalidEvent, NumberEvent, Refusal, RefusalCode, State
 from trunkline.intake import NumberRules, ProfileRule, Route, take_in
-from trunkline.phone import NumberRefused, normalise
+from trunkline.phone import NumberRefused, normalise, spellings
 from trunkline.store import Store
+from trunkline.store.model import Entry
 from trunkline.store.reading import entries_of_each
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.values import Inventory, Owned, Page
@@ -132,7 +133,7 @@ class Reconciler:
         events: list[NumberEvent] = []
         left: dict[State, int] = dict(so_far.left)
         known = 0
-        for number, entries in entries_of_each(self.store, owned).items():
+        for number, entries in self._entries(owned).items():
             known += bool(entries)
             try:
                 decided = decide(owned[number], number, entries, self.listed, self.source)
@@ -160,6 +161,12 @@ class Reconciler:
             tuple(enqueued),
             tuple(refused),
         )
+
+    def _entries(self, numbers: Iterable[str]) -> dict[str, list[Entry]]:
+        """What the books have of numbers in E.164, however these came: a trunk keeps a DID as it was written."""
+        written = {number: spellings(number) for number in numbers}
+        found = entries_of_each(self.store, chain.from_iterable(written.values()))
+        return {number: [entry for each in ways for entry in found[each]] for number, ways in written.items()}
 
     def _read(self, page: Page) -> tuple[dict[str, Owned], list[Refusal]]:
         owned: dict[str, Owned] = {}

@@ -16,25 +16,26 @@ _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _BEARER: Final = "bearer "
 
 
-def refusal(token: str | None, peer: str | None, headers: Mapping[str, str]) -> Reply | None:
+def refusal(token: str | None, peer: str | None, headers: Mapping[str, str], *, public: bool = False) -> Reply | None:
     """The reply to whoever may not, None for whoever may. `peer` is the address of the other end, if it has one.
 
     Without a token only this machine may, and only by a local name and not through a proxy or another site's page:
-    behind a proxy, and in a browser, everybody comes from this machine.
+    behind a proxy, and in a browser, everybody comes from this machine. So nobody may where the receiver is `public`,
+    as a proxy need not say that it is one.
     """
-    if token:
+    if token is not None:
         given = headers.get("authorization", "")
         presented = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else ""
-        if hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), token.encode()):
+        if token and hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), token.encode()):
             return None
         reply = problem(401, "unauthorized", "A bearer token is needed", "Send it as Authorization: Bearer …")
         return reply.with_headers(("www-authenticate", "Bearer"))
-    local = _is_loopback(peer) and not any(name in headers for name in _PROXIED)
+    local = not public and _is_loopback(peer) and not any(name in headers for name in _PROXIED)
     host = headers.get("host", "")
     named = host.lower() in _LOCAL_NAMES or host.rpartition(":")[0].lower() in _LOCAL_NAMES
     if local and named and "origin" not in headers:
         return None
-    detail = "Without a token this answers on loopback only; set token under [server] in the configuration."
+    detail = "Without a token this answers on loopback only, and not with a public_url; set token under [server]."
     return problem(403, "loopback_only", "Not from here", detail)
 
 

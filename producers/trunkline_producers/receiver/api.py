@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,12 +21,14 @@ from trunkline_producers.enqueue import Summary
 from trunkline_producers.enqueue_async import AsyncEnqueuer
 from trunkline_producers.receiver import description
 from trunkline_producers.receiver.access import refusal
+from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.replies import Reply, document, full, problem, unavailable
-from trunkline_producers.receiver.requests import Refused, read_request
+from trunkline_producers.receiver.requests import LARGE, Budget, Refused, read_request
 from trunkline_producers.replaying import kept_of_program
 from trunkline_producers.sources.interpreting import at_most, from_cloudevent, native_events
 from trunkline_producers.webhook import WebhookRequest
 
+MOST_TOLD: Final = 1_000  # refusals in one answer
 READY_S: Final = 2.0  # how long the store may take to say that it is there
 
 
@@ -37,32 +39,40 @@ class Api:
     enqueuer: AsyncEnqueuer
     store: Store
     token: str | None
+    public: bool
     max_body_bytes: int
+    finishing: Finishing
+    budget: Budget
     within_s: float = 10.0
 
     async def events(self, request: Request) -> Reply:
         """POST /v1/events."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if refused := refusal(self.token, request.client.host if request.client else None, headers):
+        if refused := refusal(self.token, request.client.host if request.client else None, headers, public=self.public):
             return refused
         try:
-            whole = await read_request(request.scope, request.receive, url="", limit=self.max_body_bytes)
-            events, faults = _read(whole)
+            whole = await read_request(
+                request.scope, request.receive, url="", limit=self.max_body_bytes, budget=self.budget
+            )
+            events, faults = await asyncio.to_thread(_read, whole) if len(whole.body) > LARGE else _read(whole)
         except Refused as error:
             return error.reply
         except Unreadable as error:
             return problem(400, "unreadable", "The body can't be read", str(error))
         try:
-            async with asyncio.timeout(self.within_s):
-                summaries = await self.enqueuer.each(events)
-                if kept := kept_of_program(events, summaries):
-                    await asyncio.to_thread(rejections.keep, self.store, kept, counts=False)
+            summaries = await self.finishing.within(self.within_s, self._take(events))
         except TimeoutError:
             return unavailable("It was not stored in time; send it again.")
         except (StoreUnavailable, StoreError):
             return unavailable()
         refusals = tuple(Refusal("", RefusalCode.invalid_event, str(fault)) for fault in faults)
         return _reply(sum(summaries, Summary()) + Summary(rejected=refusals))
+
+    async def _take(self, events: Sequence[NumberEvent]) -> list[Summary]:
+        summaries = await self.enqueuer.each(events)
+        for kept in kept_of_program(events, summaries):
+            await asyncio.to_thread(rejections.keep, self.store, kept, counts=False)
+        return summaries
 
     async def ready(self) -> Reply:
         """GET /readyz: whether an event could be stored now."""
@@ -136,7 +146,7 @@ def _read(request: WebhookRequest) -> tuple[tuple[NumberEvent, ...], tuple[Mista
 
 
 def _reply(summary: Summary) -> Reply:
-    content = summary.as_json()
+    content = summary.as_json(MOST_TOLD)
     if any(refusal.code is RefusalCode.queue_full for refusal in summary.rejected):
         return full(**content)
     if summary.rejected and not summary.accepted and not summary.duplicate:

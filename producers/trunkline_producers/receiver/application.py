@@ -7,20 +7,23 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from threading import Event
 from typing import Final
 
 from fastapi import FastAPI
 
 from trunkline.intake import prepare
 from trunkline.observe import Log, logger
+from trunkline.sections import on_loopback
 from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline_producers.enqueue import Enqueuer
 from trunkline_producers.enqueue_async import AsyncEnqueuer
 from trunkline_producers.fetching import Fetcher
 from trunkline_producers.receiver.api import Api, make_app
+from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.hooks import PREFIX, Hooks
-from trunkline_producers.receiver.requests import Disconnected, Receive, Scope, Send, send_reply
+from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, send_reply
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import Replayer
 from trunkline_producers.sources import Source
@@ -28,7 +31,8 @@ from trunkline_producers.sources import Source
 TICK_S: Final = 10.0  # how often sums are logged and the published profiles looked up
 FETCH_AGAIN_TICKS: Final = 6  # how often what could not be fetched is asked for again
 MOST_FETCHED_AGAIN: Final = 20
-FETCH_S: Final = 20.0
+FETCH_S: Final = 10.0
+FETCH_FOR_MS: Final = 3 * 24 * 3600 * 1000
 
 
 class Receiver:
@@ -51,9 +55,12 @@ class Receiver:
         self._plain = Enqueuer.from_settings(store, settings)
         self._enqueuer = AsyncEnqueuer(self._plain)
         self._tally = Tally(time.monotonic)
+        self._turn = 0
         self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
         self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
-        token = server.token.value.get_secret_value() if server.token else None
+        self._finishing = Finishing()
+        self._stopping = Event()
+        budget = Budget()
         self._hooks = Hooks(
             sources,
             self._enqueuer,
@@ -64,8 +71,19 @@ class Receiver:
             scrub,
             server.public_url,
             server.max_body_bytes,
+            self._finishing,
+            budget,
         )
-        self._rest = make_app(Api(self._enqueuer, store, token, server.max_body_bytes), self._lifespan)
+        api = Api(
+            self._enqueuer,
+            store,
+            server.token.value.get_secret_value() if server.token else None,
+            server.public_url is not None and not on_loopback(server.public_url),
+            server.max_body_bytes,
+            self._finishing,
+            budget,
+        )
+        self._rest = make_app(api, self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's request, or the application's beginning and end."""
@@ -84,7 +102,9 @@ class Receiver:
         try:
             yield
         finally:
+            self._stopping.set()
             ticking.cancel()
+            await self._finishing.close()
             await self._enqueuer.close()
             for fetcher in self._fetchers:
                 fetcher.close()
@@ -102,8 +122,17 @@ class Receiver:
                 logger().warning(Log.store_unavailable, error=str(error))
 
     def fetch_again(self) -> None:
-        """Asks again for the numbers that a carrier could not give when their webhook came."""
-        for kept in rejections.listed(self._plain.store, code=rejections.NOT_FETCHED, most=MOST_FETCHED_AGAIN):
+        """Asks again for the numbers that a carrier could not give when their webhook came: the next few, in turn."""
+        waiting = rejections.listed(self._plain.store, code=rejections.NOT_FETCHED)
+        first = self._turn % len(waiting) if waiting else 0
+        turn = (waiting[first:] + waiting[:first])[:MOST_FETCHED_AGAIN]
+        self._turn += len(turn)
+        young = time.time() * 1000 - FETCH_FOR_MS
+        for kept in turn:
+            if self._stopping.is_set():
+                return
+            if kept.first_ms < young:
+                continue  # it is the operator's now
             taken = self._replayer.replay(kept)
             name = Log.rejection_not_replayed if taken.kept else Log.rejection_replayed
             logger().info(name, id=kept.id, source=kept.source, accepted=taken.summary.accepted)

@@ -10,23 +10,45 @@ from fastapi.openapi.utils import get_openapi
 ABOUT: Final = "Takes number events in and answers once they are stored."
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
+_ONE_LINE: Final = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"
 EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "description": "A number event. Only event_id and a number (or numbers) are required.",
     "properties": {
-        "version": {"type": ["integer", "null"], "const": 1},
-        "event_id": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[ -~]+$"},
+        "version": {"enum": [1, None]},
+        "event_id": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": _ONE_LINE},
         "number": {"type": "string", "examples": ["+14155550100"]},
         "numbers": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1000},
-        "profile": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
+        "profile": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "pattern": _ONE_LINE},
         "occurred_at": {"type": ["string", "null"], "format": "date-time"},
         "source": {"type": ["string", "null"], "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-        "metadata": {"type": ["object", "null"], "additionalProperties": _TEXT},
+        "metadata": {
+            "type": ["object", "null"],
+            "description": "At most 2048 bytes as JSON in all.",
+            "maxProperties": 32,
+            "propertyNames": {"minLength": 1, "maxLength": 64, "pattern": _ONE_LINE},
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": 512},
+        },
         "force": {"type": ["boolean", "null"]},
     },
     "required": ["event_id"],
     "oneOf": [{"required": ["number"]}, {"required": ["numbers"]}],
     "additionalProperties": False,
+}
+CLOUDEVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "A CloudEvent whose data is a number event; source and id make the event_id where data has none.",
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "time": {"type": ["string", "null"], "format": "date-time"},
+        "data": {"type": "object"},
+        "data_base64": _TEXT,
+    },
+    "required": ["specversion", "id", "source", "type"],
+    "anyOf": [{"required": ["data"]}, {"required": ["data_base64"]}],
 }
 SUMMARY: Final[dict[str, Any]] = {
     "type": "object",
@@ -60,15 +82,26 @@ PROBLEM: Final[dict[str, Any]] = {
 _STATUS: Final = {"type": "object", "properties": {"status": _TEXT}, "required": ["status"]}
 
 
+_RETRY: Final = {"Retry-After": {"description": "Seconds", "required": True, "schema": _COUNT}}
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": {"description": "Where credentials are asked for", "schema": _TEXT}},
+    405: {"Allow": {"description": "The methods that there are", "required": True, "schema": _TEXT}},
+    429: _RETRY,
+    503: _RETRY,
+}
+
+
 def _answer(description: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
 def _problems(**sentences: str) -> dict[int | str, dict[str, Any]]:
-    return {
-        int(status[1:]): _answer(sentence, PROBLEM, "application/problem+json")
-        for status, sentence in sentences.items()
-    }
+    described: dict[int | str, dict[str, Any]] = {}
+    for status, sentence in sentences.items():
+        number = int(status[1:])
+        headers = {"headers": _HEADERS[number]} if number in _HEADERS else {}
+        described[number] = _answer(sentence, PROBLEM, "application/problem+json") | headers
+    return described
 
 
 _TROUBLE: Final = _problems(
@@ -92,7 +125,13 @@ EVENTS: Final[dict[str, Any]] = {
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": {"oneOf": [EVENT, {"type": "array", "items": EVENT}]}},
+                "application/json": {
+                    "schema": {"oneOf": [EVENT, {"type": "array", "items": EVENT, "maxItems": 10_000}]}
+                },
+                "application/cloudevents+json": {"schema": CLOUDEVENT},
+                "application/cloudevents-batch+json": {
+                    "schema": {"type": "array", "items": CLOUDEVENT, "maxItems": 10_000}
+                },
             },
         },
     },
@@ -108,7 +147,8 @@ HOOK: Final[dict[str, Any]] = {
     "parameters": [{"name": "source", "in": "path", "required": True, "schema": _TEXT}],
     "requestBody": {"content": {"*/*": {"schema": {}}}},
     "responses": {
-        "200": _answer("What became of the events, or the source's own form of it", SUMMARY),
+        "200": _answer("What became of the events", SUMMARY),
+        "2XX": {"description": "The source's own `answer`, where it has one"},
         **{
             str(status): answer
             for status, answer in (

@@ -11,15 +11,18 @@ from trunkline.contract import Refusal
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline_producers.deliveries import Fetch, Fetched, Taken, fetched, not_understood, settled, understood
 from trunkline_producers.enqueue_async import AsyncEnqueuer
+from trunkline_producers.mapping import Mapped
+from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.replies import Reply, document, full, problem, unavailable, unknown_source
-from trunkline_producers.receiver.requests import Receive, Refused, Scope, raw_target, read_request
+from trunkline_producers.receiver.requests import LARGE, Budget, Receive, Refused, Scope, raw_target, read_request
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.sources import Source
-from trunkline_producers.verify import Unverified
+from trunkline_producers.verify import Key, Unverified
 from trunkline_producers.webhook import WebhookRequest
 
 PREFIX: Final = "/hooks/"
 MOST_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
+MOST_TOLD: Final = 100  # refusals in one answer
 FETCH_RETRY_S: Final = 60
 WITHOUT_BODY: Final = (204, 205)  # by HTTP: what followed would be taken for the next answer
 
@@ -37,6 +40,8 @@ class Hooks:
     scrub: Callable[[str], str]
     public_url: str | None
     max_body_bytes: int
+    finishing: Finishing
+    budget: Budget
     _under_way: int = 0
 
     async def reply(self, scope: Scope, receive: Receive) -> Reply:
@@ -51,21 +56,26 @@ class Hooks:
         if method not in source.table.methods:
             allowed = ", ".join(source.table.methods)
             return problem(405, "method", "This source does not use that method").with_headers(("allow", allowed))
-        if self._under_way >= MOST_UNDER_WAY:
+        try:
+            request = await read_request(
+                scope, receive, url=self._url(source, scope), limit=self.max_body_bytes, budget=self.budget
+            )
+        except Refused as refused:
+            return refused.reply
+        if self._under_way + len(self.finishing) >= MOST_UNDER_WAY:
             return unavailable("Too many deliveries are under way; send it again.")
         self._under_way += 1
         try:
-            request = await read_request(scope, receive, url=self._url(source, scope), limit=self.max_body_bytes)
             return await self._deliver(source, request)
-        except Refused as refused:
-            return refused.reply
         finally:
             self._under_way -= 1
 
     async def _deliver(self, source: Source, request: WebhookRequest) -> Reply:
         try:
-            key = source.scheme.verify(request, source.keys, self.clock())
-            mapped = understood(source, request)
+            if len(request.body) > LARGE:
+                key, mapped = await asyncio.to_thread(self._verified, source, request)
+            else:
+                key, mapped = self._verified(source, request)
         except Unverified as error:
             challenge = source.scheme.challenge
             if request.body or "authorization" in request.headers or not challenge:  # else it asks for the challenge
@@ -73,15 +83,7 @@ class Hooks:
             reply = problem(401, error.reason, "The delivery is not verified", str(error))
             return reply.with_headers(("www-authenticate", challenge)) if challenge else reply
         try:
-            async with asyncio.timeout(source.table.answer_within_s):
-                if isinstance(mapped, Refusal):
-                    taken = not_understood(source, request, mapped, self.scrub)
-                else:
-                    got = Fetched(mapped, mapped.events)
-                    if mapped.thin:
-                        got = await asyncio.to_thread(fetched, source, mapped, self.fetch)
-                    taken = settled(source, request, got, await self.enqueuer.each(got.events), self.scrub)
-                await self._keep(taken)
+            taken = await self.finishing.within(source.table.answer_within_s, self._take(source, request, mapped))
         except TimeoutError:
             self.tally.unavailable(source.name, "the store did not answer in time")
             return unavailable("It was not stored in time; send it again.")
@@ -91,15 +93,27 @@ class Hooks:
         self.tally.taken(source.name, key.id, taken)
         return reply_to(source, taken)
 
-    async def _keep(self, taken: Taken) -> None:
+    def _verified(self, source: Source, request: WebhookRequest) -> tuple[Key, Mapped | Refusal]:
+        key = source.scheme.verify(request, source.keys, self.clock())
+        return key, understood(source, request)
+
+    async def _take(self, source: Source, request: WebhookRequest, mapped: Mapped | Refusal) -> Taken:
+        if isinstance(mapped, Refusal):
+            taken = not_understood(source, request, mapped, self.scrub)
+        else:
+            got = Fetched(mapped, mapped.events)
+            if mapped.thin:
+                got = await asyncio.to_thread(fetched, source, mapped, self.fetch)
+            taken = settled(source, request, got, await self.enqueuer.each(got.events), self.scrub)
         if taken.kept:
             await asyncio.to_thread(rejections.keep, self.store, taken.kept, counts=taken.counts)
+        return taken
 
     def _url(self, source: Source, scope: Scope) -> str:
         """The URL as the sender used it: configured, since a proxy changes what is seen here, and the raw target."""
         path, query = raw_target(scope)
         if source.table.url is not None:
-            return source.table.url + path.removeprefix(f"{PREFIX}{source.name}") + query
+            return source.table.url + query
         return (self.public_url or "") + path + query
 
 
@@ -109,9 +123,9 @@ def reply_to(source: Source, taken: Taken) -> Reply:
         return full()
     if taken.unfetched:
         return unavailable("The numbers of the order could not be fetched yet; send it again.", FETCH_RETRY_S)
-    content = taken.summary.as_json() | ({"ignored": taken.ignored} if taken.ignored else {})
+    content = taken.summary.as_json(MOST_TOLD) | ({"ignored": taken.ignored} if taken.ignored else {})
     if taken.refused_whole and source.table.on_rejected == "refuse":
-        detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected))
+        detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected[:20]))
         kept = {"kept": taken.kept.id} if taken.kept else {}
         return problem(422, taken.summary.rejected[0].code, "Nothing of it was taken in", detail, **content, **kept)
     answer = source.answer

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Final
 
-from trunkline_producers.receiver.replies import Reply, problem, too_large
+from trunkline_producers.receiver.replies import Reply, problem, too_large, unavailable
 from trunkline_producers.webhook import WebhookRequest, headers_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+MOST_BYTES_COMING: Final = 256 * 1024 * 1024
+LARGE: Final = 65_536  # bytes of a body that is read beside the loop, which has others waiting
 BODY_S: Final = 15.0  # how long a body may take to come
 
 
@@ -34,7 +38,20 @@ def raw_target(scope: Scope) -> tuple[str, str]:
     return scope["raw_path"].decode("latin-1"), f"?{query}" if query else ""
 
 
-async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int) -> WebhookRequest:
+@dataclass(slots=True)
+class Budget:
+    """How many bytes of bodies that are still coming in may be held, of all requests together."""
+
+    left: int = MOST_BYTES_COMING
+
+    def take(self, size: int) -> None:
+        """Raises Refused where there is no room."""
+        if size > self.left:
+            raise Refused(unavailable("Too much is coming in at once; send it again."))
+        self.left -= size
+
+
+async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int, budget: Budget) -> WebhookRequest:
     """The whole request. Raises Refused for a body that is too large, too slow or encoded, and Disconnected."""
     headers = headers_of((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -43,34 +60,39 @@ async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int) 
     length = headers.get("content-length", "")
     if length.isdecimal() and (len(length) > 18 or int(length) > limit):
         raise Refused(too_large(limit))
-    body = await read_body(receive, limit)
+    body = await read_body(receive, limit, budget)
     return WebhookRequest(scope["method"], url, body, headers)
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int, budget: Budget) -> bytes:
     """The body, never more than `limit` bytes of it in memory. Raises Refused and Disconnected."""
     try:
         async with asyncio.timeout(BODY_S):
-            return b"".join([part async for part in _parts(receive, limit)])
+            async with aclosing(_parts(receive, limit, budget)) as parts:
+                return b"".join([part async for part in parts])
     except TimeoutError:
         detail = f"The body did not come within {BODY_S:g} seconds."
         slow = problem(408, "too_slow", "The body came too slowly", detail)
         raise Refused(slow.with_headers(("connection", "close"))) from None  # the rest of it would be waited for
 
 
-async def _parts(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+async def _parts(receive: Receive, limit: int, budget: Budget) -> AsyncGenerator[bytes, None]:
     size = 0
     more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise Refused(too_large(limit))
-        yield part
-        more = message.get("more_body", False)
+    try:
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            part: bytes = message.get("body", b"")
+            if size + len(part) > limit:
+                raise Refused(too_large(limit))
+            budget.take(len(part))
+            size += len(part)
+            yield part
+            more = message.get("more_body", False)
+    finally:
+        budget.left += size
 
 
 async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:

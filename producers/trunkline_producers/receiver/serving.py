@@ -40,6 +40,7 @@ def make_server(receiver: Receiver) -> uvicorn.Server:
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # not a line for everybody who sends what is no HTTP
         access_log=False,
         proxy_headers=False,  # who calls decides about loopback, so nobody may claim to be somebody else
         server_header=False,
@@ -54,13 +55,16 @@ def serve(receiver: Receiver, listening: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, then answers what is under way and returns."""
     host, port = listening.getsockname()[:2]
 
-    def stopped(_signum: int, _frame: Any) -> None:
-        """uvicorn raises the signal again when it is done: that was the end that was asked for."""
+    server = make_server(receiver)
+
+    def stop(_signum: int, _frame: Any) -> None:
+        """Until uvicorn listens to signals itself; and when it is done it raises the signal again."""
+        server.should_exit = True
 
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, stopped)
+        signal.signal(signum, stop)
     logger().info(Log.receiver_started, host=host, port=port)
     gc.collect()
     gc.freeze()  # what is there now stays: collecting it again and again would hold up answers
-    make_server(receiver).run(sockets=[listening])
+    server.run(sockets=[listening])
     logger().info(Log.receiver_stopped)

@@ -12,7 +12,7 @@ from trunkline_producers.cloudevents import faults_of, is_cloudevent, read_cloud
 from trunkline_producers.expressions import ExpressionFailed
 from trunkline_producers.mapping import Mapped, event_id_of, map_items
 from trunkline_producers.sources.reading import Source
-from trunkline_producers.verify import Reason, Unverified
+from trunkline_producers.verify import Reason, StandardWebhooks, Unverified, covers_query
 from trunkline_producers.webhook import WebhookRequest
 
 ID_HEADERS: Final = ("webhook-id", "svix-id", "idempotency-key", "x-github-delivery")
@@ -27,7 +27,9 @@ def interpret(source: Source, request: WebhookRequest) -> Mapped:
         for item in items:
             _check_sender(source, item)
         return _mapped(source, request, items) if source.cases else _from_cloudevents(source, items)
-    body = read_body(request, source.table.format)
+    # a query that nobody signed says nothing
+    believed = request if covers_query(source.scheme) else replace(request, url=request.url.partition("?")[0])
+    body = read_body(believed, source.table.format)
     _check_sender(source, body)
     items = _items(source, body)
     return _mapped(source, request, items) if source.cases else _native(source, request, items)
@@ -73,7 +75,10 @@ def _mapped(source: Source, request: WebhookRequest, items: list[Any]) -> Mapped
 
 
 def _native(source: Source, request: WebhookRequest, items: list[Any]) -> Mapped:
-    header = next((request.headers[name] for name in ID_HEADERS if name in request.headers), None)
+    names: tuple[str, ...] = ID_HEADERS
+    if isinstance(source.scheme, StandardWebhooks):
+        names = (source.scheme.id_header(request),)  # the one that was signed
+    header = next((request.headers[name] for name in names if name in request.headers), None)
     if header is not None:
         items = [_with_id(item, header, index if len(items) > 1 else None) for index, item in enumerate(items)]
     return _owned(source, items)
@@ -94,7 +99,24 @@ def _from_cloudevents(source: Source, items: list[Any]) -> Mapped:
 def _owned(source: Source, items: list[Any]) -> Mapped:
     """Events under the source's own name: nobody who may speak for one source speaks for another."""
     events, faults = native_events(items, default_source=source.name)
-    return Mapped(events=tuple(replace(event, source=source.name) for event in events), faults=faults)
+    allowed: list[NumberEvent] = []
+    refused = list(faults)
+    for event in events:
+        if fault := None if source.table.may_choose else _overreach(source, event):
+            refused.append(fault)
+        else:
+            allowed.append(replace(event, source=source.name))
+    return Mapped(events=tuple(allowed), faults=tuple(refused))
+
+
+def _overreach(source: Source, event: NumberEvent) -> Mistake | None:
+    """What an event asks for that its source may not decide."""
+    if event.force:
+        return Mistake("force", "is not taken from this source; may_choose = true in its section allows it")
+    if source.table.profile not in (None, event.profile) and event.profile is not None:
+        text = "is not the profile of this source's section; may_choose = true there allows it"
+        return Mistake("profile", text)
+    return None
 
 
 def _with_id(item: Any, header: str, index: int | None) -> Any:

@@ -19,9 +19,10 @@ from trunkline.words import Mistake, did_you_mean
 from trunkline_producers.carriers import ApiTable, read_api
 from trunkline_producers.mapping import Case
 from trunkline_producers.sources.tables import Answer, CaseTable, SourceTable
-from trunkline_producers.verify import Key, Scheme, read_keys, read_scheme
+from trunkline_producers.verify import Key, Scheme, UrlToken, read_keys, read_scheme
 from trunkline_producers.verify.keys import NO_KEYS
 
+RESERVED: Final = ("api", "cli", "import")  # sources of events that come another way: ids must not meet
 KEY_FIELDS: Final = ("keys", "public_keys", "key")
 _CASE_FIELDS: Final = tuple(CaseTable.model_fields)
 _ELSEWHERE: Final = ("verify", "api", *KEY_FIELDS)  # fields that others than SourceTable read
@@ -93,12 +94,15 @@ def _read(
     place = f"sources.{name}"
     if not _NAME.fullmatch(name):
         return None, [Mistake(place, "must have a name of 1 to 64 letters, digits, dots, dashes or underscores")]
+    if name in RESERVED:
+        text = f"is what trunkline calls events of its own ({', '.join(RESERVED)}); choose another name"
+        return None, [Mistake(place, text)]
     kind = written.get("type", "generic")
     preset = presets().get(kind) if isinstance(kind, str) else None
     if preset is None:
         known = f"is no type of source{did_you_mean(str(kind), presets())}; trunkline sources list shows them all"
         return None, [Mistake(f"{place}.type", known)]
-    if _only_polled(written):
+    if only_polled(written):
         return None, _poll_mistakes(written, place, need_secrets=need_secrets)
     settings, mistakes = _settings(preset, written, place)
     whole, found = _overlaid(preset, written, place)
@@ -126,7 +130,7 @@ def _read(
     return Source(name, table.type, table, scheme, keys, cases, api), mistakes
 
 
-def _only_polled(written: Mapping[str, object]) -> bool:
+def only_polled(written: Mapping[str, object]) -> bool:
     """A section with an API and nothing of a webhook: its carrier is asked (`trunkline reconcile`), nobody posts."""
     return "api" in written and not any(key in written for key in ("verify", *KEY_FIELDS))
 
@@ -246,6 +250,9 @@ def _disagreements(table: SourceTable, scheme: Scheme | None, server: ServerSett
             "or the whole url here where a proxy changes the path"
         )
         mistakes.append(Mistake(place, text))
+    if table.url and scheme == UrlToken():
+        text = "can't stand beside the scheme path-token, whose token is in the path that is called here"
+        mistakes.append(Mistake(f"{place}.url", text))
     if table.format not in _WITHOUT_NUMBER and not table.events:
         text = "is required: a JMESPath expression that finds the number, or a list of them, in an event"
         mistakes.append(Mistake(f"{place}.number", text))

@@ -129,3 +129,4 @@ class SourceTable(Table):
     answer: Answer = Field(default_factory=Answer)
     answer_within_s: float = Field(default=4.5, gt=0, le=60)
     redact: Texts = ()
+    may_choose: bool = False

@@ -3,5 +3,19 @@
 from trunkline_producers.verify.configuring import read_scheme
 from trunkline_producers.verify.keys import KeyTable, read_keys
 from trunkline_producers.verify.scheme import Key, KeyKind, Reason, Scheme, Unverified
+from trunkline_producers.verify.standard import StandardWebhooks
+from trunkline_producers.verify.tokens import UrlToken, covers_query
 
-__all__ = ["Key", "KeyKind", "KeyTable", "Reason", "Scheme", "Unverified", "read_keys", "read_scheme"]
+__all__ = [
+    "Key",
+    "KeyKind",
+    "KeyTable",
+    "Reason",
+    "Scheme",
+    "StandardWebhooks",
+    "Unverified",
+    "UrlToken",
+    "covers_query",
+    "read_keys",
+    "read_scheme",
+]

@@ -38,10 +38,19 @@ class StandardWebhooks:
                 return key
         raise Unverified(Reason.bad_signature, "no key made any of these signatures over this request")
 
+    @staticmethod
+    def id_header(request: WebhookRequest) -> str:
+        """The header whose id is part of what was signed."""
+        return f"{_family(request)}-id"
+
+
+def _family(request: WebhookRequest) -> str:
+    return next((each for each in FAMILIES if request.headers.get(f"{each}-signature")), FAMILIES[0])
+
 
 def _headers(request: WebhookRequest) -> tuple[str, str, str]:
     """Id, timestamp and signature, all of one family. Raises Unverified for a missing one."""
-    family = next((each for each in FAMILIES if request.headers.get(f"{each}-signature")), FAMILIES[0])
+    family = _family(request)
     identity, sent_at, signature = (
         request.headers.get(f"{family}-{name}", "").strip(" \t") for name in ("id", "timestamp", "signature")
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from trunkline_producers.bodies import Unreadable, read_body
+from trunkline_producers.bodies import Unreadable, read_form, read_json
 from trunkline_producers.expressions import Expression, ExpressionFailed
-from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Unverified, active, matching
-from trunkline_producers.verify.wire import cut, from_base64, octets, only, query_fields
+from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Scheme, Unverified, active, matching
+from trunkline_producers.verify.wire import FORM, cut, from_base64, octets, only, query_fields
 from trunkline_producers.webhook import WebhookRequest
 
 UNVERIFIED_KEY: Final = Key("none", b"")
@@ -77,14 +77,14 @@ class HeaderKey(_Token):
 
 @dataclass(frozen=True, slots=True)
 class BodyToken(_Token):
-    """A field of the body, in any format, that holds the key."""
+    """A field of the body, JSON or a form, that holds the key. (XML takes longer than strangers may ask for.)"""
 
     token: Expression
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that was sent. Raises Unverified."""
         try:
-            value = self.token.search(read_body(request)) if request.body else None
+            value = self.token.search(_fields(request)) if request.body else None
         except (Unreadable, ExpressionFailed):
             value = None
         if value is None or value == "":
@@ -123,6 +123,11 @@ class Unsigned:
         return UNVERIFIED_KEY
 
 
+def covers_query(scheme: Scheme) -> bool:
+    """Whether the query is to be believed as the body is: both are signed, or both came with the key."""
+    return scheme.uses_url or isinstance(scheme, _Token | Unsigned)
+
+
 def bearer_token(request: WebhookRequest) -> str:
     """What follows `Bearer`. Raises Unverified."""
     return _credentials(request, "bearer")
@@ -133,6 +138,10 @@ def _credentials(request: WebhookRequest, scheme: Literal["basic", "bearer"]) ->
     if said.lower() != scheme or not credentials.strip(" "):
         raise Unverified(Reason.missing_signature, f"there are no {scheme.capitalize()} credentials")
     return credentials.strip(" ")
+
+
+def _fields(request: WebhookRequest) -> Any:
+    return read_form(request.body) if request.media_type == FORM else read_json(request.body)
 
 
 def _last_segment(request: WebhookRequest) -> bytes | None:

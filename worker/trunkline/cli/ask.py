@@ -19,6 +19,7 @@ from trunkline.cli.session import (
     err,
     fail,
     out,
+    polled_of,
     print_json,
     session,
     settings_of,
@@ -32,6 +33,7 @@ from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import reading
 from trunkline.vault import Vault
+from trunkline_producers.verify.tokens import Unsigned
 
 CHECK_S = 10.0
 
@@ -158,7 +160,9 @@ def _understood(settings: Settings) -> list[tuple[str, Any]]:
         rows.append((f"profile {name}", f"account {profile.account}{trunk}: {directions}"))
     for name, source in sources_of(settings).items():
         keys = ", ".join(key.id for key in source.keys) or "none at hand"
-        rows.append((f"source {name}", f"{source.type}, at /hooks/{name}, keys: {keys}"))
+        told = "NOT VERIFIED: whatever reaches it is taken" if source.scheme == Unsigned() else f"keys: {keys}"
+        rows.append((f"source {name}", f"{source.type}, at /hooks/{name}, {told}"))
+    rows += [(f"source {name}", f"{raw['type']}, only polled") for name, raw in polled_of(settings)]
     rows += [("route", f"{route.when} → {route.profile}") for route in settings.routes]
     return rows
 

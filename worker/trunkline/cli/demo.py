@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -119,6 +120,7 @@ def demo(
     Example: trunkline demo --numbers 5000 --fail-rate 0.1
     """
     observe.configure(level=50)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends like Ctrl-C: everything is stopped first
     started = time.monotonic()
     with _running(fail_rate) as stage:
         if not json:

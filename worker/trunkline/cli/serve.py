@@ -11,7 +11,7 @@ import typer
 from trunkline.attach import make_scrubber
 from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
 from trunkline.opening import open_store
-from trunkline.supervisor import Program
+from trunkline.supervisor import Program, end_with_supervisor
 from trunkline_producers.receiver import Receiver, listen
 from trunkline_producers.receiver import serve as run_receiver
 from trunkline_producers.sources import Source
@@ -40,6 +40,8 @@ def serve(
             receiver = Receiver(opened.store, settings, sources, scrub=scrub)
             if fd is None:
                 tell_where(listening, sources)
+            else:
+                end_with_supervisor()
             run_receiver(receiver, listening)
         finally:
             opened.close()

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store import Store
 from trunkline.words import Mistake
-from trunkline_producers.sources import Source, read_sources
+from trunkline_producers.sources import Source, only_polled, read_sources
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -74,7 +74,11 @@ def settings_of(
     """
 
     def also(settings: Settings) -> list[Mistake]:
-        return read_sources(settings.sources, settings.server, need_secrets=receives)[1]
+        mistakes = read_sources(settings.sources, settings.server, need_secrets=receives)[1]
+        token = settings.server.token
+        if receives and token and not token.value.get_secret_value():
+            mistakes.append(Mistake("server.token", f"is not there ({token.ref}); set it, or take the line out"))
+        return mistakes
 
     settings = load_settings(config, os.environ, secrets=secrets, also=also)
     observe.configure(scrub=make_scrubber(settings.secret_values()))
@@ -88,6 +92,11 @@ def sources_of(settings: Settings) -> dict[str, Source]:
     for mistake in dict.fromkeys(mistakes):
         err().print(f"[yellow]left out:[/] {_plain(str(mistake))}")
     return sources
+
+
+def polled_of(settings: Settings) -> list[tuple[str, Mapping[str, Any]]]:
+    """The sections of sources that nobody posts to and that are only asked (trunkline reconcile)."""
+    return [(name, raw) for name, raw in settings.sources.items() if only_polled(raw)]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from trunkline.cli.session import (
     command,
     fail,
     out,
+    polled_of,
     print_json,
     settings_of,
     sources_of,
@@ -32,7 +33,7 @@ from trunkline.settings import Settings
 from trunkline_producers.deliveries import understood
 from trunkline_producers.mapping import Mapped
 from trunkline_producers.sources import Source, presets
-from trunkline_producers.verify import Unverified
+from trunkline_producers.verify import Key, Unverified
 from trunkline_producers.webhook import WebhookRequest, headers_of
 
 
@@ -44,13 +45,19 @@ def sources_list(json: JsonOption = False, config: ConfigOption = None) -> None:
     """
     settings = settings_of(config, secrets="optional")
     sources = sources_of(settings)
-    configured = [_about(source, settings) for source in sources.values()]
+    configured = [
+        *(_about(name, source.type, f"/hooks/{name}", settings, source.keys) for name, source in sources.items()),
+        *(_about(name, raw["type"], None, settings, ()) for name, raw in polled_of(settings)),
+    ]
     if json:
         known = [{"type": name, "title": preset.get("title", "")} for name, preset in presets().items()]
         print_json({"sources": configured, "types": known})
         return
     if configured:
-        rows = ((*map(str, [*row.values()][:-1]), ", ".join(row["keys"]) or "none at hand") for row in configured)
+        rows = (
+            (row["source"], row["type"], row["path"] or "only polled", row["profile"], ", ".join(row["keys"]) or "-")
+            for row in configured
+        )
         out().print(_table(("source", "type", "path", "profile", "keys"), rows))
     else:
         out().print("no source is configured; add [sources.NAME] with one of these types:\n", markup=False)
@@ -163,15 +170,9 @@ def _show(document: dict[str, Any]) -> None:
         out().print(f"{document['ignored']} ignored: no event of this source matches")
 
 
-def _about(source: Source, settings: Settings) -> dict[str, Any]:
-    raw = settings.sources[source.name]
-    return {
-        "source": source.name,
-        "type": source.type,
-        "path": f"/hooks/{source.name}",
-        "profile": raw.get("profile") or "by the routes",
-        "keys": [key.id for key in source.keys],
-    }
+def _about(name: str, kind: str, path: str | None, settings: Settings, keys: Iterable[Key]) -> dict[str, Any]:
+    profile = settings.sources[name].get("profile") or "by the routes"
+    return {"source": name, "type": kind, "path": path, "profile": profile, "keys": [key.id for key in keys]}
 
 
 def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:

@@ -54,26 +54,38 @@ class Kept(Rejection):
         return bool(self.method)
 
 
-def keep(store: Store, rejection: Rejection, *, most: int = MOST, most_bytes: int = MOST_BYTES, counts: bool) -> None:
+def keep(
+    store: Store,
+    rejection: Rejection,
+    *,
+    most: int = MOST,
+    most_bytes: int = MOST_BYTES,
+    counts: bool,
+    renew: bool = True,
+) -> None:
     """Keeps a rejection and returns when it is stored, on disk where a push would be.
 
-    A known id takes the new contents and time, and counts its times. The oldest go while there are more than `most` or
-    more bytes than `most_bytes`, and are counted. `counts`: the event never reached a push, so it is counted as
-    rejected here. Raises StoreUnavailable and StoreError as every move does.
+    A known id takes the new contents and time, and counts its times. While there are more than `most` or more bytes
+    than `most_bytes`, the source that holds most of that lets go of its oldest, and those are counted. `counts`: the
+    event never reached a push, so it is counted as rejected here. `renew` False: it did not come again, it is only told
+    of anew; its time, place and times stay, and one that was let go of meanwhile is not kept. Raises StoreUnavailable
+    and StoreError as every move does.
     """
     parts = _parts(rejection)
     if sum(map(len, parts)) > most_bytes:
         parts = (*parts[:3], b"", b"")
     *reason, request, body = parts
-    store.reject(
-        "keep", most, most_bytes, "1" if counts else "", rejection.id, *reason, len(rejection.body), request, body
-    )
+    flags = ("1" if flag else "" for flag in (counts, renew))
+    store.reject("keep", most, most_bytes, *flags, rejection.id, *reason, len(rejection.body), request, body)
 
 
-def listed(store: Store, *, source: str | None = None, code: str | None = None, most: int = MOST) -> list[Kept]:
-    """What is kept, the newest first, of this source and code where they are given, `most` of them at most."""
+def listed(
+    store: Store, *, source: str | None = None, code: str | None = None, most: int = MOST, oldest_first: bool = False
+) -> list[Kept]:
+    """What is kept of this source and code where they are given, `most` at most, by when it last came: newest first."""
+    index = f"{PREFIX}rejected" if source is None else f"{PREFIX}rejected_of:{source}"
     with translated():
-        ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", 0, -1, desc=True)]
+        ids = [str(each) for each in store.client.zrange(index, 0, -1, desc=not oldest_first)]
     found = (kept for kept in _each(store, ids) if source in (None, kept.source) and code in (None, kept.code))
     return list(islice(found, most))
 

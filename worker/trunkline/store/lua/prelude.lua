@@ -33,11 +33,13 @@
 --   seen:<source>:<event_id>  string, 7 days
 --   dead              zset   "<p> <n>" -> since when
 --   closed            zset   day -> day;  closed:<day> list "<p> <n>" closed on that day, for the archive
---   rejected          zset   id -> when it last came, in the order of coming
+--   rejected          zset   id -> when it last came, in the order of coming;  rejected_of:<source> the same of one source
+--   rejected_counts, rejected_sizes  zset  source -> how many of them, how many bytes of them it holds
 --   rejected:<id>     hash   what could not be taken in: s source, c code, m message, r request (JSON: method, URL, headers),
 --                            b body (a character a byte), y the body's length as it came, z bytes of all that is kept,
 --                            f first came, l last came, n times
 --   inventory:<source>, purchases:<source>  string, 24 hours, 30 days: where reading a carrier's inventory or log goes on
+--                            (of purchases with the event ids that were taken, a line each)
 --   outcomes          stream, trimmed;  books hash;  books:<p> hash
 
 local P = KEYS[1]
