@@ -13,6 +13,8 @@ from trunkline.store import Store, StoreError, StoreUnavailable
 from trunkline.store.model import Pushed
 
 NUMBERS_A_PUSH: Final = 500  # bounds how long one push holds the server, so how long the next one waits
+APART_S: Final = 0.002  # between the beginnings of two pushes that have not much to do
+ENOUGH: Final = 32  # deliveries that are worth a push at once
 MOST_WAITING: Final = 20_000  # numbers that wait for a push; more are sent away: the store is not keeping up
 
 _Result = list[Pushed] | StoreError | StoreUnavailable
@@ -41,6 +43,7 @@ class Committer:
         self._waiting: deque[_Group] = deque()
         self._numbers = 0
         self._busy = False
+        self._began = float("-inf")
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="push")
@@ -58,7 +61,9 @@ class Committer:
         self._numbers += group.size
         self._waiting.append(group)
         if not self._busy:
-            self._next()
+            self._busy = True
+            self._idle.clear()
+            self._soon()
         return await group.done
 
     async def close(self) -> None:
@@ -66,18 +71,24 @@ class Committer:
         await self._idle.wait()
         self._thread.shutdown()
 
+    def _soon(self) -> None:
+        """The next push, at once after a quiet while: pushes that follow close on one another gather company first."""
+        loop = asyncio.get_running_loop()
+        early = self._began + APART_S - loop.time()
+        if early > 0 and len(self._waiting) < ENOUGH:
+            loop.call_later(early, self._next)
+        else:
+            self._next()
+
     def _next(self) -> None:
         groups: list[_Group] = []
         size = 0
         while self._waiting and (not groups or size + self._waiting[0].size <= NUMBERS_A_PUSH):
             groups.append(self._waiting.popleft())
             size += groups[-1].size
-        self._busy = bool(groups)
-        if not groups:
-            self._idle.set()
-            return
-        self._idle.clear()
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._pushed, groups)
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        running = loop.run_in_executor(self._thread, self._pushed, groups)
         running.add_done_callback(lambda future: self._done(groups, future))
 
     def _pushed(self, groups: Sequence[_Group]) -> list[_Result]:
@@ -105,4 +116,8 @@ class Committer:
                 group.done.set_exception(result)
             else:
                 group.done.set_result(result)
-        self._next()
+        if self._waiting:
+            self._soon()
+        else:
+            self._busy = False
+            self._idle.set()

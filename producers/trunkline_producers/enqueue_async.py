@@ -16,6 +16,11 @@ from trunkline_producers.enqueue import Enqueuer, Summary
 READ_AT_ONCE: Final = 200  # numbers that are read on the loop itself
 
 
+def read_at_once(events: Sequence[NumberEvent]) -> bool:
+    """Whether these are few enough to be read, and handed to the store, without giving way to others."""
+    return sum(len(event.numbers) for event in events) <= READ_AT_ONCE
+
+
 class AsyncEnqueuer:
     """Takes number events in from an event loop. Raises what Enqueuer raises, and Overloaded (a StoreUnavailable)."""
 
@@ -58,7 +63,7 @@ class AsyncEnqueuer:
 
     async def _deliveries(self, events: Sequence[NumberEvent]) -> list[Delivery]:
         """Reading a number takes up to 0.1 ms: very many of them are read beside the loop, which has others waiting."""
-        if sum(len(event.numbers) for event in events) <= READ_AT_ONCE:
+        if read_at_once(events):
             return [self._enqueuer.delivery(event) for event in events]
         return await asyncio.to_thread(lambda: [self._enqueuer.delivery(event) for event in events])
 

@@ -20,6 +20,7 @@ from trunkline.contract import (
     InvalidEvent,
     Mistake,
     NumberEvent,
+    may_exceed,
     metadata_json,
 )
 from trunkline_producers.expressions import Expression, ExpressionFailed
@@ -189,7 +190,7 @@ def metadata_of(found: Mapping[str, object]) -> dict[str, str]:
         if value is not None and len(kept) < MAX_METADATA_KEYS:
             text = value if isinstance(value, str) else _canonical(value)
             kept[key] = _SURROGATE.sub("\ufffd", text)[:MAX_METADATA_VALUE]
-    while len(metadata_json(kept).encode()) > MAX_METADATA_BYTES:
+    while may_exceed(kept) and len(metadata_json(kept).encode()) > MAX_METADATA_BYTES:
         kept.popitem()
     return kept
 

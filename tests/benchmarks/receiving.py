@@ -1,6 +1,6 @@
 """How many signed deliveries a second one core takes in, and how long they wait for their answer, beside what is usual.
 
-    python tests/benchmarks/receiving.py [--seconds 5] [--connections 64] [--rounds 2]
+    python tests/benchmarks/receiving.py [--seconds 5] [--connections 128] [--rounds 2]
 
 Each receiver runs on a core of its own, the store and the senders on another. Everything is local and real: the
 command `trunkline serve`, Valkey, HTTP. celery is compared with where it is installed. It prints, and asserts nothing.
@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from statistics import median
+
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -224,9 +226,9 @@ def measure(
                 server = stack.enter_context(running("valkey", folder, **settings))
                 pin(server.process.pid, 1)
                 port = stack.enter_context(receiver(name, server.url, acknowledge, folder))
-                asyncio.run(throughput(port, args.connections, 1.0))  # warm
-                rate = asyncio.run(throughput(port, args.connections, args.seconds))
-                times = asyncio.run(waiting_times(port, rate / 2, args.seconds))
+                uvloop.run(throughput(port, args.connections, 1.0))  # warm
+                rate = uvloop.run(throughput(port, args.connections, args.seconds))
+                times = uvloop.run(waiting_times(port, rate / 2, args.seconds))
                 found[name].per_second.append(rate)
                 found[name].p50.append(times[len(times) // 2] * 1000)
                 found[name].p99.append(times[int(len(times) * 0.99)] * 1000)
@@ -236,7 +238,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", choices=["trunkline", "dramatiq", "celery"])
     args = parser.parse_args()

@@ -11,7 +11,7 @@ import redis
 
 from servers import HOST, Server
 from store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
-from trunkline.store import Store, StoreUnavailable, reading
+from trunkline.store import Store, StoreError, StoreUnavailable, reading
 from trunkline.store.client import PREFIX
 from trunkline.store.connect import CONNECTION
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy, Pushed, Settlement
@@ -202,3 +202,13 @@ def test_profiles_of_a_producer_do_not_overwrite_those_of_a_worker(store: Store)
     push(store, number(1))
     push(store, number(2), profile="sales")
     assert {claim(store).fingerprint, claim(store).fingerprint} == {"f0", "theirs"}
+
+
+@pytest.mark.parametrize("first", ["good", "damaged"])
+def test_a_damaged_policy_fails_the_push_before_anything_of_it_is_written(store: Store, first: str) -> None:
+    store.client.set(f"{PREFIX}policy:damaged", "by hand")
+    good, damaged = delivery([GOOD], event_id="evt_1"), delivery([("damaged", number(2))], event_id="evt_2")
+    with pytest.raises(StoreError):
+        store.push([good, damaged] if first == "good" else [damaged, good])
+    assert store.push([good]) == [Pushed(False, 1, 0, ())]
+    assert claim(store).numbers[0].number == GOOD[1]

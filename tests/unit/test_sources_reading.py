@@ -185,14 +185,14 @@ def test_a_setting_is_a_value_whatever_is_in_it(value: str, other: str) -> None:
     assert len(found.events) == 1 + (other == value)
 
 
-@given(texts.filter(lambda text: "." not in text), texts)
+@given(texts.filter(lambda text: "." not in text and text != "events"), texts)
 @example('a"', "a")
 @example("a`", "a")
 @example("0", "a")
 @example('"]|[@', "a")
 def test_a_setting_is_a_field_s_name_whatever_is_in_it(name: str, other: str) -> None:
     attio = source({"type": "attio", "field": name, **OPEN})
-    assert [event.numbers for event in interpret(attio, sent(_json({name: NUMBER, "x": 1}))).events] == [(NUMBER,)]
+    assert [event.numbers for event in interpret(attio, sent(_json({"x": 1, name: NUMBER}))).events] == [(NUMBER,)]
     if other not in {name, "events"}:
         assert interpret(attio, sent(_json({other: NUMBER}))).ignored == 1
 

@@ -129,6 +129,12 @@ def to_wire(event: NumberEvent) -> dict[str, object]:
     return wire
 
 
+def may_exceed(metadata: Mapping[str, str]) -> bool:
+    """Whether metadata could be more than MAX_METADATA_BYTES as JSON, told from its length alone."""
+    longest = 6 * sum(len(key) + len(value) + 1 for key, value in metadata.items())  # \u001f is the longest there is
+    return longest > MAX_METADATA_BYTES
+
+
 def metadata_json(metadata: Mapping[str, str]) -> str:
     """Metadata as it is stored: compact JSON, or nothing where there is none."""
     return _compact(dict(metadata)) if metadata else ""
@@ -176,6 +182,8 @@ def _metadata_faults(metadata: Mapping[str, str]) -> Iterator[Mistake]:
     for key, value in metadata.items():
         for message in _item_faults(key, value):
             yield Mistake(f"metadata.{printable(key, MAX_METADATA_KEY)}", message)
+    if not may_exceed(metadata):
+        return
     size = len(metadata_json(metadata).encode("utf-8", "replace"))
     if size > MAX_METADATA_BYTES:
         yield Mistake("metadata", f"is {size} bytes of JSON; {MAX_METADATA_BYTES} are the most")

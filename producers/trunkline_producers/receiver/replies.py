@@ -8,6 +8,7 @@ from typing import Any, Final
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 RETRY_S: Final = 5  # when the store is away
 RETRY_FULL_S: Final = 60  # when the queue is full
 
@@ -28,7 +29,7 @@ class Reply:
 
 def document(status: int, content: Any, *, media_type: str = JSON) -> Reply:
     """A JSON document."""
-    return Reply(status, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(), media_type)
+    return Reply(status, _compact(content).encode(), media_type)
 
 
 def problem(status: int, code: str, title: str, detail: str = "", **more: Any) -> Reply:

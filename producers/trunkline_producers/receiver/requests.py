@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,40 +65,35 @@ async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int, 
 
 async def read_body(receive: Receive, limit: int, budget: Budget) -> bytes:
     """The body, never more than `limit` bytes of it in memory. Raises Refused and Disconnected."""
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_S):
-            async with aclosing(_parts(receive, limit, budget)) as parts:
-                return b"".join([part async for part in parts])
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Disconnected
+                part: bytes = message.get("body", b"")
+                if size + len(part) > limit:
+                    raise Refused(too_large(limit))
+                budget.take(len(part))
+                size += len(part)
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return b"".join(parts)
     except TimeoutError:
         detail = f"The body did not come within {BODY_S:g} seconds."
         slow = problem(408, "too_slow", "The body came too slowly", detail)
         raise Refused(slow.with_headers(("connection", "close"))) from None  # the rest of it would be waited for
-
-
-async def _parts(receive: Receive, limit: int, budget: Budget) -> AsyncGenerator[bytes, None]:
-    size = 0
-    more = True
-    try:
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise Disconnected
-            part: bytes = message.get("body", b"")
-            if size + len(part) > limit:
-                raise Refused(too_large(limit))
-            budget.take(len(part))
-            size += len(part)
-            yield part
-            more = message.get("more_body", False)
     finally:
         budget.left += size
 
 
-async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
-    """Sends a reply; `head`: without its body."""
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Sends a reply."""
     headers = [(b"content-length", str(len(reply.body)).encode())]
     if reply.body:
         headers.append((b"content-type", reply.media_type.encode("latin-1")))
     headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -149,6 +149,14 @@ local function take(p, n, d)
   return e[1] and 1 or 0
 end
 
+-- Every profile is looked up before anything is written: a script that fails halfway keeps what it wrote until then.
+while i <= #ARGV do
+  local n_numbers = tonumber(ARGV[i + 6])
+  for j = 0, n_numbers - 1 do policy(ARGV[i + 7 + 2 * j]) end
+  i = i + 7 + 2 * n_numbers
+end
+i = 4
+
 local results, index = {}, 0
 while i <= #ARGV do
   local d = { source = ARGV[i], event_id = ARGV[i + 1], at = math.min(tonumber(ARGV[i + 2]) or NOW, NOW), metadata = ARGV[i + 3],
