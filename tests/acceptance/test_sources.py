@@ -104,6 +104,32 @@ def test_the_receiver_does_not_start_without_a_key_and_says_which(trunkline: Com
     assert "sources.shop.keys[0]: the environment variable SHOP_KEY" in ran.err
 
 
+def test_the_sandbox_needs_no_secrets_and_says_what_it_does_without(trunkline: Commands, tmp_path: Path) -> None:
+    config = tmp_path / "sandbox.toml"
+    telnyx = '[sources.telnyx]\ntype = "telnyx"\npublic_keys = [{ env = "NO_KEY" }]\nprofile = "us"\n'
+    token = '[server]\ntoken = { env = "TRUNKLINE_NO_TOKEN" }\n'
+    config.write_text(CONFIGURATION.format(url="redis://127.0.0.1:9/0") + telnyx + token, "utf-8")
+    up = Running((*TRUNKLINE, "up", "--sandbox", "--port", "0", "--config", str(config)), trunkline.env)
+    try:
+        url = address(up)
+        event = {"event_id": "1", "number": "+14155550100", "profile": "us"}
+        assert httpx.post(f"{url}/v1/events", json=event, trust_env=False).status_code == 202
+        assert any("left out" in line and "sources.telnyx.public_keys[0]" in line for line in up.lines)
+        up.signal(signal.SIGINT)
+        assert up.exit_code() == 0
+    finally:
+        up.close()
+
+
+def test_a_token_that_is_configured_and_not_there_opens_nothing(trunkline: Commands, tmp_path: Path) -> None:
+    config = tmp_path / "token.toml"
+    token = '[server]\ntoken = { env = "NO_TOKEN" }\n'
+    config.write_text(CONFIGURATION.format(url="redis://127.0.0.1:9/0") + token, "utf-8")
+    ran = trunkline("serve", "--port", "0", "--config", str(config))
+    assert ran.code == 2
+    assert "server.token: is not there (env:NO_TOKEN)" in ran.err
+
+
 def test_a_port_that_is_taken_is_told(trunkline: Commands) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = trunkline("serve", "--port", str(taken.getsockname()[1]))

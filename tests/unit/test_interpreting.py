@@ -91,9 +91,10 @@ def test_a_token_in_the_path_and_a_url_of_ones_own_do_not_go_together() -> None:
 
 def test_a_section_with_an_api_and_no_keys_is_only_polled() -> None:
     polled = {"type": "twilio", "api": {"account": "AC1", "key": secret("k")}, "profile": "support"}
-    settings = settings_with({"s": polled}, public_url=None)
-    assert read_sources(settings.sources, settings.server, need_secrets=True) == ({}, [])
-    settings = settings_with({"s": {**polled, "number": "n"}}, public_url=None)
-    assert [m.place for m in read_sources(settings.sources, settings.server, need_secrets=True)[1]] == [
-        "sources.s.number"
-    ]
+    for key in ("k", ""):  # whether the key is there, who asks with it will say
+        settings = settings_with({"s": {**polled, "api": {"account": "AC1", "key": secret(key)}}}, public_url=None)
+        assert read_sources(settings.sources, settings.server, need_secrets=True) == ({}, [])
+    for wrong, place in (({"api": {"account": "AC1"}}, "api.key"), ({"number": "n"}, "number")):
+        settings = settings_with({"s": {**polled, **wrong}}, public_url=None)
+        (mistake,) = read_sources(settings.sources, settings.server, need_secrets=True)[1]
+        assert mistake.place == f"sources.s.{place}"

@@ -70,7 +70,7 @@ def load_for_stand_in(path: Path | None, env: Mapping[str, str], url: str) -> Se
         name: value for name, value in env.items() if name not in ("TRUNKLINE_REDIS_URL", "TRUNKLINE_API_BASE_URL")
     }
     named.setdefault("TRUNKLINE_SECRET_KEY", base64.b64encode(bytes(32)).decode())
-    settings = load(path, _Lenient(named))
+    settings = load(path, _Lenient(named), secrets="optional")
     profiles = settings.profiles or DEMO_PROFILE
     accounts = settings.accounts or {DEFAULT: Account(name=DEFAULT)}
     store = settings.store.model_copy(
@@ -78,4 +78,7 @@ def load_for_stand_in(path: Path | None, env: Mapping[str, str], url: str) -> Se
     )
     key = Secret("stand-in", SecretStr(KEY))
     swapped = {name: account.model_copy(update={"base_url": url, "key": key}) for name, account in accounts.items()}
+    token = settings.server.token
+    if token and not token.value.get_secret_value():
+        settings = replace(settings, server=settings.server.model_copy(update={"token": None}))  # so on loopback only
     return replace(settings, store=store, accounts=swapped, profiles=profiles)

@@ -103,7 +103,7 @@ def _read(
         known = f"is no type of source{did_you_mean(str(kind), presets())}; trunkline sources list shows them all"
         return None, [Mistake(f"{place}.type", known)]
     if only_polled(written):
-        return None, _poll_mistakes(written, place, need_secrets=need_secrets)
+        return None, _poll_mistakes(written, place)
     settings, mistakes = _settings(preset, written, place)
     whole, found = _overlaid(preset, written, place)
     whole = {key: _filled(key, value, settings) for key, value in whole.items()}
@@ -135,12 +135,18 @@ def only_polled(written: Mapping[str, object]) -> bool:
     return "api" in written and not any(key in written for key in ("verify", *KEY_FIELDS))
 
 
-def _poll_mistakes(written: Mapping[str, object], place: str, *, need_secrets: bool) -> list[Mistake]:
+def _poll_mistakes(written: Mapping[str, object], place: str) -> list[Mistake]:
+    """What is wrong with such a section; whether its key is there is for whoever asks with it to say."""
     _, mistakes = read_api(written, place)
     known = {"type", "api", "profile", "region"}
     unknown = [key for key in written if key not in known]
     mistakes += [Mistake(f"{place}.{key}", "is of a webhook, which needs keys beside it") for key in unknown]
-    return [mistake for mistake in mistakes if need_secrets or not mistake.place.endswith(".api.key")]
+    return [mistake for mistake in mistakes if not mistake.place.endswith(".api.key") or "key" not in _part(written)]
+
+
+def _part(written: Mapping[str, object]) -> Mapping[str, object]:
+    api = written["api"]
+    return api if isinstance(api, Mapping) else {}
 
 
 def _settings(
