@@ -10,6 +10,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import NOON
 from servers import HOST, running
 from store_steps import go_on, is_sound
 from trunkline.store import Durability, Store, StoreUnavailable, reading, rejections
@@ -286,3 +287,11 @@ def test_a_store_that_is_not_there_is_unavailable() -> None:
         for move in (lambda s: keep(s, rejection()), rejections.listed, rejections.let_go):
             with pytest.raises(StoreUnavailable):
                 move(Store(nowhere))
+
+
+def test_the_ids_of_a_code_are_told_oldest_first(store: Store) -> None:
+    for index, code in enumerate(("not_fetched", "no_route", "not_fetched")):
+        store.now_ms = NOON + index
+        rejections.keep(store, Rejection(f"{index:016x}", "crm", code, "why"), counts=False)
+    assert rejections.ids_with(store, "not_fetched") == [f"{0:016x}", f"{2:016x}"]
+    assert rejections.ids_with(store, "invalid_event") == []

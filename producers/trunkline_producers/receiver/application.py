@@ -56,6 +56,7 @@ class Receiver:
         self._enqueuer = AsyncEnqueuer(self._plain)
         self._tally = Tally(time.monotonic)
         self._turn = 0
+        self._clock = clock
         self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
         self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
         self._finishing = Finishing()
@@ -123,12 +124,13 @@ class Receiver:
 
     def fetch_again(self) -> None:
         """Asks again for the numbers that a carrier could not give when their webhook came: the next few, in turn."""
-        waiting = rejections.listed(self._plain.store, code=rejections.NOT_FETCHED)
+        store = self._plain.store
+        waiting = rejections.ids_with(store, rejections.NOT_FETCHED)
         first = self._turn % len(waiting) if waiting else 0
         turn = (waiting[first:] + waiting[:first])[:MOST_FETCHED_AGAIN]
         self._turn += len(turn)
-        young = time.time() * 1000 - FETCH_FOR_MS
-        for kept in turn:
+        young = self._clock() * 1000 - FETCH_FOR_MS
+        for kept in rejections.get(store, turn):
             if self._stopping.is_set():
                 return
             if kept.first_ms < young:

@@ -83,11 +83,18 @@ def listed(
     store: Store, *, source: str | None = None, code: str | None = None, most: int = MOST, oldest_first: bool = False
 ) -> list[Kept]:
     """What is kept of this source and code where they are given, `most` at most, by when it last came: newest first."""
-    index = f"{PREFIX}rejected" if source is None else f"{PREFIX}rejected_of:{source}"
-    with translated():
-        ids = [str(each) for each in store.client.zrange(index, 0, -1, desc=not oldest_first)]
+    ids = _ids(store, source, newest_first=not oldest_first)
     found = (kept for kept in _each(store, ids) if source in (None, kept.source) and code in (None, kept.code))
     return list(islice(found, most))
+
+
+def ids_with(store: Store, code: str) -> list[str]:
+    """The ids of what is kept with this code, the oldest first, without reading any body."""
+    ids = _ids(store, None, newest_first=False)
+    with translated(), store.client.pipeline(transaction=False) as pipe:
+        for each in ids:
+            pipe.hget(f"{PREFIX}rejected:{each}", "c")
+        return [each for each, said in zip(ids, pipe.execute(), strict=True) if said == code]
 
 
 def get(store: Store, ids: Iterable[str]) -> list[Kept]:
@@ -105,6 +112,12 @@ def let_go(store: Store) -> int:
     """How many were let go to keep within the bounds, ever."""
     with translated():
         return int(store.client.hget(f"{PREFIX}books", "rejections_let_go") or 0)
+
+
+def _ids(store: Store, source: str | None, *, newest_first: bool) -> list[str]:
+    index = f"{PREFIX}rejected" if source is None else f"{PREFIX}rejected_of:{source}"
+    with translated():
+        return [str(each) for each in store.client.zrange(index, 0, -1, desc=newest_first)]
 
 
 def _parts(rejection: Rejection) -> tuple[bytes, bytes, bytes, bytes, bytes]:
