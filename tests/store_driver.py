@@ -236,7 +236,7 @@ class Driver:
                     others.append(Other(number, "split", code="http_400"))
                 case "dead" | "split":
                     others.append(Other(number, "dead", dead_code="rejected_by_api", code="http_400"))
-                    refused = RefusedAlike("400 BAD", number, "bad") if lone else None
+                    refused = RefusedAlike("400 BAD", (number,), "bad") if lone else None
         return Settlement(
             held.batch.fingerprint,
             attached=(*held.found, *(number for number, fate in held.told.items() if fate == "done")),

@@ -37,7 +37,7 @@ def refused(store: Store, batch: Batch, signature: str = "400 BAD") -> None:
     """The API refused a lone number."""
     (each,) = numbers_of(batch)
     dead = Other(each, "dead", dead_code="rejected_by_api", code="http_400")
-    alike = RefusedAlike(signature, each, "BAD: no such trunk")
+    alike = RefusedAlike(signature, (each,), "BAD: no such trunk")
     assert store.settle(batch.id, Settlement(batch.fingerprint, others=(dead,), refused=alike))
 
 

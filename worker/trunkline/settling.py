@@ -75,7 +75,7 @@ def _split(batch: Batch, sent: tuple[Leased, ...], verdict: SplitBatch) -> tuple
         return [replace(template, number=each.number) for each in sent], None
     number = sent[0].number
     code = DeadCode.poison if batch.is_child else DeadCode.rejected_by_api
-    refused = RefusedAlike(verdict.signature, number, verdict.message)
+    refused = RefusedAlike(verdict.signature, (number,), verdict.message)
     return [replace(template, number=number, kind="dead", dead_code=code.value)], refused
 
 

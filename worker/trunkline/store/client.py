@@ -18,6 +18,7 @@ from trunkline.store.model import (
     Idle,
     Leased,
     Look,
+    Other,
     Policies,
     Probe,
     Pushed,
@@ -269,7 +270,7 @@ def _batch(reply: list[Any]) -> Batch:
 def _leased(number: str, known: list[str] | None) -> Leased:
     if known is None:
         return Leased(number)
-    attempts, crashes, verify, forced, attached_under, sent, absent, met_403 = known
+    attempts, crashes, verify, forced, attached_under, sent, absent, met_403, unread, *_ = [*known, ""]
     return Leased(
         number,
         attempts=int(attempts or 0),
@@ -280,6 +281,7 @@ def _leased(number: str, known: list[str] | None) -> Leased:
         sent_ms=int(sent) if sent else None,
         known_absent=bool(absent),
         met_403=bool(met_403),
+        unread=int(unread or 0),
     )
 
 
@@ -289,14 +291,26 @@ def _settlement(said: Settlement) -> dict[str, Any]:
         "attached": said.attached,
         "absent": said.absent,
         "healthy": said.healthy,
-        "others": [
-            [o.number, o.kind, o.dead_code if o.kind == "dead" else o.at_ms, o.code, o.api_code, o.message, o.answer]
-            for o in said.others
-        ],
+        "unsent": said.unsent,
+        "others": [_other(each) for each in said.others],
     }
     if said.gate:
         out["gate"] = {"ms": said.gate.ms, "reason": said.gate.reason}
     if said.refused:
         refused = said.refused
-        out["refused"] = {"signature": refused.signature, "number": refused.number, "reason": refused.reason}
+        out["refused"] = {"signature": refused.signature, "numbers": refused.numbers, "reason": refused.reason}
+    if said.trouble:
+        out["trouble"] = {"ms": said.trouble.ms, "reason": said.trouble.reason}
+        if said.trouble.paid:
+            out["trouble"]["paid"] = _other(said.trouble.paid)
+    if said.password:
+        out["password"] = {"field": said.password.field, "text": said.password.text}
+    if said.password_lost:
+        out["password_lost"] = True
     return out
+
+
+def _other(other: Other) -> list[Any]:
+    when = other.dead_code if other.kind == "dead" else other.at_ms
+    words = (other.code, other.api_code, other.message, other.answer)
+    return [other.number, other.kind, when, *words, int(other.free), int(other.unread)]

@@ -46,7 +46,8 @@ class Leased:
 
     `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
     `sent_ms`: when the doubtful request left (server clock). `attached_under`: the fingerprint of its last success.
-    `met_403`: an earlier call of it got a 403 without a word on the account.
+    `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs of it in a row
+    did not work.
     """
 
     number: str
@@ -58,6 +59,7 @@ class Leased:
     sent_ms: int | None = None
     known_absent: bool = False
     met_403: bool = False
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An outcome other than attached; `at_ms` is absolute server time, `code` the dead letter's for "dead"."""
+    """An outcome other than attached; `at_ms` is absolute server time, `code` the dead letter's for "dead".
+
+    `free`: a retry or verify that spends no attempt, as nothing was said about the number. `unread`: its read-back did
+    not work.
+    """
 
     number: str
     kind: Literal["retry", "verify", "dead", "split", "back"]
@@ -111,6 +117,8 @@ class Other:
     api_code: str = ""
     message: str = ""
     answer: str = ""
+    free: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +130,47 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """The call, or the read-back before it, failed as a whole, and nothing was said about a number.
+
+    Twice in a row on an account without a success between closes the account's gate for `ms`. Where other calls of the
+    account succeeded since the batch's numbers last met such trouble, they are suspects: a batch of several is split, and
+    a lone number gets `paid`, an outcome that spends an attempt.
+    """
+
+    reason: str
+    ms: int
+    paid: Other | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedAlike:
-    """A lone number that was refused; three of one signature without a success between pause the profile."""
+    """Numbers that were refused alike: a lone one, or every number of a call that told each of them the same.
+
+    Three of one signature since the profile's last success put the profile to the test instead of the numbers.
+    """
 
     signature: str
-    number: str
+    numbers: tuple[str, ...]
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPassword:
+    """A register password, sealed. `field` is the same for the same password, `text` what is stored."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """One outcome for every number of a batch. What is left out becomes verify if it was sent, else goes back."""
+    """One outcome for every number of a batch. What is left out becomes verify if it was sent, else goes back.
+
+    `unsent`: numbers that were not in the attach request although others of the batch were. `password`: what the answer
+    gave for the profile, kept with the batch even where the settlement comes too late. `password_lost`: an answer that
+    carried one did not arrive.
+    """
 
     fingerprint: str
     attached: tuple[str, ...] = ()
@@ -140,7 +178,11 @@ class Settlement:
     absent: tuple[str, ...] = ()
     healthy: bool = False
     gate: Gate | None = None
+    trouble: Trouble | None = None
     refused: RefusedAlike | None = None
+    unsent: tuple[str, ...] = ()
+    password: SealedPassword | None = None
+    password_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 -- ARGV[2]  the batch's id
 -- ARGV[3]  JSON {fp: fingerprint the worker sent under, attached: [number], healthy: the API answered as it should,
 --            others: [[number, kind, at ms, code, api code, message, answer]], absent: [numbers a read-back did not find],
---            gate: {ms, reason} or absent, refused: {signature, number, reason} or absent}
+--            gate: {ms, reason} or absent, refused: {signature, numbers, reason} or absent}
 --          kinds: retry (at, counts an attempt), verify (the same, read back first), dead (code of the dead letter in place
 --          of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once;
 --          the code "forbidden" is remembered: a bare 403 met it)
@@ -172,9 +172,11 @@ if pol and n_attached > 0 and pol.ok ~= said.fp then
   call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'rn')
 elseif pol and said.refused and pol.ok ~= said.fp and pol.fp == said.fp then
   local alike = pol.rf == said.fp and pol.rs == said.refused.signature and lines(pol.rn) or {}
-  local known = false
-  for _, n in ipairs(alike) do known = known or n == said.refused.number end
-  if not known then alike[#alike + 1] = said.refused.number end
+  local known = {}
+  for _, n in ipairs(alike) do known[n] = true end
+  for _, n in ipairs(said.refused.numbers) do
+    if not known[n] then alike[#alike + 1] = n; known[n] = true end
+  end
   call('HSET', P .. 'policy:' .. p, 'rf', said.fp, 'rs', said.refused.signature, 'rn', table.concat(alike, '\n'))
   if #alike >= 3 then
     call('HSET', P .. 'policy:' .. p, 'au', 'refused alike: ' .. said.refused.reason, 'aut', NOW)
