@@ -6,19 +6,43 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import Literal
 
 import redis
 
-from store_model import ACCOUNTS, MOST_WAITING, NUMBERS, PROFILES, Model, Name
+from store_model import ACCOUNTS, FUTURE_MS, MOST_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
 from trunkline.store import Store, reading
 from trunkline.store.client import LeaseLost
-from trunkline.store.model import Batch, Gate, Idle, Leased, Other, Probe, RefusedAlike, Settlement
+from trunkline.store.model import (
+    Batch,
+    Entry,
+    Gate,
+    Idle,
+    Leased,
+    Other,
+    Probe,
+    ProfilePolicy,
+    RefusedAlike,
+    Settlement,
+    Trouble,
+)
+from trunkline.store.registry import Registration
 from trunkline.words import State
 
 START = 1_790_000_000_000
 LEASE_MS = 60_000
+TTL_MS = 15_000
+SILENT_MS = 60_000  # longer than any worker may be silent
+STEP_MS = 2_000
 MOST_REAPED = 16
 MOST_CLAIMS_TO_REST = 400
+DOUBTFUL = tuple("01234567")  # batches whose requests may have arrived, by the end of their random ids
+Configuration = tuple[tuple[str, ProfilePolicy], ...]
+
+
+def directions_under(fingerprint: str) -> str:
+    """What a call under this fingerprint configures; the tests' fingerprints say it."""
+    return fingerprint.rpartition("-")[2]
 
 
 @dataclass(slots=True)
@@ -42,13 +66,13 @@ class Api:
     def call(self, batch: Batch, number: str, processed: bool, now: int) -> None:
         self.called.add((batch.account, (batch.profile, number)))
         if processed:
-            for direction in PROFILES[batch.profile].directions:
+            for direction in directions_under(batch.fingerprint):
                 self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, now)
 
     def proves(self, batch: Batch, leased: Leased) -> bool:
         """Whether a worker that reads back would find the number attached and not send."""
         there = self.last.get((batch.account, leased.number), {})
-        mine = [there.get(direction) for direction in PROFILES[batch.profile].directions]
+        mine = [there.get(direction) for direction in directions_under(batch.fingerprint)]
         if leased.forced or not leased.verify or None in mine:
             return False
         if leased.verify == "c":
@@ -56,27 +80,153 @@ class Api:
         return leased.known_absent or all(at >= (leased.sent_ms or 0) for _, at in filter(None, mine))
 
 
+class Fleet:
+    """Worker processes, each with a configuration; which of them the store takes for living; whose policies count."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.running: dict[str, Registration] = {}
+        self.carries: dict[str, Configuration] = {}  # by worker, also of those that are gone
+        self.order: list[Configuration] = []  # as they came
+        self.lives_until: dict[str, int] = {}
+        self.last_beat: int | None = None
+        self.turn = 0
+
+    def start(self, what: Configuration, now: int) -> str:
+        worker = f"w{len(self.carries)}"
+        self.carries[worker] = what
+        if what not in self.order:
+            self.order.append(what)
+        self.running[worker] = Registration(self.store, configuration(dict(what)), worker=worker, ttl_ms=TTL_MS)
+        self._heard(worker, now)
+        self.running[worker].join()
+        return worker
+
+    def stop(self, worker: str) -> None:
+        self._heard(worker, self._now())
+        self.running.pop(worker).leave()
+        del self.lives_until[worker]
+
+    def kill(self, worker: str) -> None:
+        del self.running[worker]
+
+    def beat(self) -> None:
+        """Every process says that it lives; twice, so that the first hears of those that the last found gone."""
+        for worker in [*self.running, *self.running]:
+            self._heard(worker, self._now())
+            self.running[worker].beat()
+
+    def act_as(self, which: int) -> str:
+        """The store claims as one of the processes from now on."""
+        worker = list(self.running)[which % len(self.running)]
+        self.store.worker, self.store.digest = worker, self.running[worker].digest
+        return worker
+
+    def is_living(self, worker: str) -> bool:
+        return self.lives_until.get(worker, 0) > self._now()
+
+    def policies(self) -> dict[str, ProfilePolicy]:
+        """Of each profile that a living worker carries, the policy of the newest configuration."""
+        living = {self.carries[worker] for worker in self.lives_until if self.is_living(worker)}
+        found: dict[str, ProfilePolicy] = {}
+        for what in (each for each in self.order if each in living):
+            found |= dict(what)
+        return found
+
+    def _heard(self, worker: str, now: int) -> None:
+        silent = self.last_beat is not None and (now - self.last_beat > SILENT_MS or self.last_beat - now > STEP_MS)
+        if silent:
+            self.lives_until = dict.fromkeys(self.lives_until, now + TTL_MS)
+        else:
+            self.lives_until = {each: until for each, until in self.lives_until.items() if until > now}
+        self.lives_until[worker] = now + TTL_MS
+        self.last_beat = now
+
+    def _now(self) -> int:
+        assert self.store.now_ms is not None
+        return self.store.now_ms
+
+
 class Driver:
     """Moves of the store that need more than a call: each does the same to the model and checks what comes back."""
 
     def __init__(self, store: Store, raw: redis.Redis) -> None:
         super().__init__()
+        raw.config_set("maxmemory", "0")
         raw.flushdb()
         self.store, self.raw = store, raw
         self.store.max_waiting = MOST_WAITING
-        self.model, self.api = Model(), Api()
+        self.model, self.api = Model(self._is_contended), Api()
         self.held: list[Held] = []
         self.over: list[Held] = []
         self.probes: list[str] = []
+        self.full = False
         self.now = self.latest = START
+        self.store.worker = self.store.digest = ""
         self.tick(0)
-        self.store.publish(self.model.policies(), whole=True)
+        self.store.versions()
+        self.fleet = Fleet(store)
+        self.fleet.start(tuple(PROFILES.items()), self.now)
+
+    # -- processes and configurations
+
+    def heartbeat(self) -> None:
+        """Everybody beats, and the policies are those of who lives."""
+        self.fleet.beat()
+        for profile, rule in self.fleet.policies().items():
+            self.model.publish(profile, rule)
+        if self.latest > self.now:
+            self._follow_the_clock()
+
+    def start(self, what: Configuration) -> str:
+        worker = self.fleet.start(what, self.now)
+        self.heartbeat()
+        return worker
+
+    def stop(self, which: int) -> None:
+        worker = list(self.fleet.running)[which % len(self.fleet.running)]
+        self.fleet.stop(worker)
+        self.heartbeat()
+
+    def kill(self, worker: str) -> None:
+        """It dies, and a process with the same configuration takes its place."""
+        what = self.fleet.carries[worker]
+        self.fleet.kill(worker)
+        if not self.fleet.running:
+            self.fleet.start(what, self.now)
+
+    def set_full(self, full: bool) -> None:
+        """Out of memory, or not any more."""
+        self.raw.config_set("maxmemory", "1" if full else "0")
+        self.full = full
+
+    def _follow_the_clock(self) -> None:
+        """The clock stepped back: nothing waits longer for it than a minute."""
+        if self.latest - self.now > STEP_MS:
+            self.latest = self.now
+        for entry in self._entries():
+            known = self.model.entries[entry.profile, entry.number]
+            if known.state is State.queued and entry.next_attempt_ms is not None:
+                assert entry.next_attempt_ms <= max(known.not_before, self.now + LEASE_MS)
+                if self.latest == self.now:
+                    assert entry.next_attempt_ms <= self.now + LEASE_MS, "the clock stepped back, and it waits for it"
+                known.not_before = min(known.not_before, entry.next_attempt_ms)
+        for book in reading.books(self.store).accounts:
+            gates = self.model.gates[book.account]
+            if gates.closed_until is not None and book.retry_at_ms is not None:
+                assert self.latest > self.now or book.retry_at_ms <= self.now + FUTURE_MS
+                gates.closed_until = min(gates.closed_until, book.retry_at_ms)
+        if self.latest == self.now:
+            for lease in self.model.leases.values():
+                lease.ends = min(lease.ends, self.now + LEASE_MS)
 
     def come_to_rest(self) -> None:
-        """Invariant 7: with nothing in the way all open numbers are tried, and the owner of a direction is last."""
+        """With nothing in the way all open numbers are tried, the calls end, and the owner of a direction is last."""
         self._open_everything()
         for _ in range(MOST_CLAIMS_TO_REST):
+            self.heartbeat()
             said = self.store.claim(LEASE_MS)
+            self._follow_edits()
             if isinstance(said, Idle) and said.wait_ms is None:
                 break
             match said:
@@ -88,16 +238,17 @@ class Driver:
                     held = self._take(said)
                     self.send(held, "each", ["done"])
                     self.settle(held)
-                    self._follow()
+                    self.follow()
         else:
             raise AssertionError("the store does not come to rest")
-        assert self.model.names(State.queued, State.attaching) == [], "tried, every one of them"
+        assert self.model.names(*OPEN) == [], "tried, every one of them"
         wrong = list(self._wrong_directions())
         assert wrong == [], wrong
+        self._log_is_whole()
 
     def check(self) -> None:
         """The audit finds nothing, and entries and books are the model's."""
-        self._follow()
+        self.follow()
         wrong = self.store.audit(self.latest - self.now)
         assert wrong == [], wrong
         assert self.states() == {name: entry.state for name, entry in self.model.entries.items()}
@@ -113,29 +264,79 @@ class Driver:
         self.store.now_ms = self.now
 
     def states(self) -> dict[Name, State]:
-        every = ((profile, number) for profile in PROFILES for number in NUMBERS)
-        return {(entry.profile, entry.number): entry.state for entry in reading.entries(self.store, every)}
+        return {(entry.profile, entry.number): entry.state for entry in self._entries()}
 
-    def _follow(self) -> None:
-        """The owner of a direction goes again after a call of another profile: the store decides when."""
-        for name, state in self.states().items():
+    def _entries(self) -> list[Entry]:
+        every = ((profile, number) for profile in PROFILES for number in NUMBERS)
+        return list(reading.entries(self.store, every))
+
+    def _is_contended(self, name: Name) -> bool:
+        return bool(self.store.client.hget(f"{self.store.prefix}entry:{name[0]}:{name[1]}", "x"))
+
+    def _log_is_whole(self) -> None:
+        """Whoever reads the log of ends from its beginning knows of everything that has ended."""
+        after, told = 0, {}
+        while page := reading.outcomes(self.store, after, most=5):
+            after = page[-1].sequence
+            told |= {(each.entry.profile, each.entry.number): each.entry.state for each in page}
+        assert told == {n: entry.state for n, entry in self.model.entries.items() if entry.state not in OPEN}
+
+    def follow(self) -> None:
+        """What the store decides by itself: who goes again after a call of another profile, and who stays attached."""
+        states = self.states()
+        restored, self.model.restored = self.model.restored, []
+        for name, could_stay in restored:
+            if could_stay and self.model.entries[name].state is State.queued and states.get(name) is State.attached:
+                self.model.stayed_attached(name)
+        for name, state in states.items():
             entry = self.model.entries.get(name)
             if entry and entry.state is State.attached and state is State.queued and self._was_overwritten(name):
-                entry.state, entry.forced = State.queued, True
+                entry.state, entry.forced, entry.not_before = State.queued, True, 0
 
     def _was_overwritten(self, name: Name) -> bool:
-        account = PROFILES[name[0]].account
+        account = self.model.profiles[name[0]].account
         return any((account, (other, name[1])) in self.api.called for other in PROFILES if other != name[0])
 
-    def claim(self, patient: bool) -> Held | None:
+    def _follow_edits(self) -> None:
+        """A claim looks anew at who owns the numbers of an edited profile, those that it comes by."""
+        states = self.states()
+        for profile in sorted(self.model.moved):
+            account = self.model.profiles[profile].account
+            for number in NUMBERS:
+                entry = self.model.entries.get((profile, number))
+                if entry is None or (profile not in self._claimants(account, number) and entry.state is State.queued):
+                    continue
+                claims = self.model.claims.get((account, number), {})
+                came_along = profile in self._claimants(account, number) and profile not in claims
+                among = [(other, number) for other in {*claims, profile} if (other, number) in states]
+                if came_along or any(self._differs(name, states) for name in among):
+                    self.model.claim_anew(profile, number, self.now)
+
+    def _differs(self, name: Name, states: dict[Name, State]) -> bool:
+        """Whether the claim did more to an entry than to lease it."""
+        known = self.model.entries[name].state
+        return states[name] is not known and not (known is State.queued and states[name] is State.attaching)
+
+    def _claimants(self, account: str, number: str) -> set[str]:
+        texts = self.store.client.hmget(f"{self.store.prefix}route:{account}:{number}", ["i", "o", "h"])
+        lines = [line for text in texts if text for line in str(text).split("\n")]
+        return {line.partition(" ")[2] for line in lines}
+
+    def claim(self, patient: bool, which: int = 0) -> Held | None:
+        self.heartbeat()
+        self.fleet.act_as(which)
         nothing_seen = self.store.look(8).claimable == 0
         said = self.store.claim(LEASE_MS)
+        self._follow_edits()
         assert not nothing_seen or isinstance(said, Idle)
         if patient and isinstance(said, Idle) and said.wait_ms is not None:
             self.tick(said.wait_ms)
+            self.heartbeat()
             said = self.store.claim(LEASE_MS)
+            self._follow_edits()
         match said:
             case Idle(wait_ms=None):
+                self.follow()
                 assert list(self._neglected()) == [], "nothing stops these"
             case Probe():
                 closed_until = self.model.gates[said.account].closed_until
@@ -148,32 +349,42 @@ class Driver:
         return None
 
     def _neglected(self) -> Iterator[Name]:
-        """What waits although nothing stops it."""
+        """What waits although nothing stops it, of what this worker carries."""
+        carried = dict(self.fleet.carries[self.store.worker])
         for profile, number in self.model.names(State.queued):
-            account = self.model.profiles[profile].account
-            gates = self.model.gates[account]
-            running = sum(lease.batch.account == account for lease in self.model.leases.values())
-            cap = 1 if gates.half_open else ACCOUNTS[account].max_concurrency
-            if not (self.model.stops[profile].stopped or gates.operator or running >= cap):
+            rule, stops = self.model.profiles[profile], self.model.stops[profile]
+            gates = self.model.gates[rule.account]
+            running = sum(lease.batch.account == rule.account for lease in self.model.leases.values())
+            cap = 1 if gates.half_open else ACCOUNTS[rule.account].max_concurrency
+            stopped = stops.stopped or gates.operator or running >= cap or self._awaits_canary(profile)
+            if not stopped and profile in carried and carried[profile].fingerprint == rule.fingerprint:
                 yield profile, number
+
+    def _awaits_canary(self, profile: str) -> bool:
+        canary = self.model.stops[profile].canary
+        return bool(canary) and self.model.entries[profile, canary].state in OPEN
 
     def _take(self, batch: Batch) -> Held:
         """A batch may be as it is, and becomes ours."""
         model, rule_of, gates = self.model, self.model.profiles[batch.profile], self.model.gates[batch.account]
+        carried = dict(self.fleet.carries[self.store.worker])
         running = [lease.batch for lease in model.leases.values() if lease.batch.account == batch.account]
         numbers = [leased.number for leased in batch.numbers]
         assert 0 < len(numbers) <= rule_of.max_size
         assert len(set(numbers)) == len(numbers)
         assert not {leased.number for other in running for leased in other.numbers} & set(numbers)
         assert (batch.account, batch.fingerprint) == (rule_of.account, rule_of.fingerprint)
+        assert carried[batch.profile].fingerprint == batch.fingerprint, "a worker gets what it carries"
         assert not model.stops[batch.profile].stopped
         assert not gates.operator
         assert gates.closed_until is None
         assert batch.half_open == gates.half_open
         assert len(running) < (1 if gates.half_open else ACCOUNTS[batch.account].max_concurrency)
+        if self._awaits_canary(batch.profile):
+            assert numbers == [model.stops[batch.profile].canary], "nothing goes before the canary"
         for leased in batch.numbers:
             self._is_as_known(batch, leased)
-        model.claim(batch, LEASE_MS)
+        model.claim(batch, LEASE_MS, self.store.worker)
         self.held.append(Held(batch))
         return self.held[-1]
 
@@ -215,6 +426,7 @@ class Driver:
         assert self.store.settle(held.batch.id, said) is ours
         if ours:
             self.model.settle(held.batch, said, self.now)
+            self._follow_canary(held.batch.profile)
             self._is_over(held)
             assert self._nobody_waits_for(held.batch)
         else:
@@ -232,6 +444,9 @@ class Driver:
                     others.append(Other(number, "verify", later, code="timeout"))
                 case "gate":
                     others.append(Other(number, "back"))
+                case "trouble":
+                    kind: Literal["retry", "verify"] = "verify" if held.batch.id.endswith(DOUBTFUL) else "retry"
+                    others.append(Other(number, kind, later, code="http_503", free=True))
                 case "split" if not lone:
                     others.append(Other(number, "split", code="http_400"))
                 case "dead" | "split":
@@ -244,8 +459,19 @@ class Driver:
             absent=tuple(n.number for n in held.batch.numbers if (held.batch.account, n.number) not in self.api.last),
             healthy=held.sent and held.whole == "each",
             gate=Gate(30_000, "401") if held.whole == "gate" else None,
+            trouble=self._trouble(held) if held.whole == "trouble" else None,
             refused=refused,
         )
+
+    def _trouble(self, held: Held) -> Trouble:
+        paid = Other(held.batch.numbers[0].number, "retry", self.now + 2_000, code="http_503")
+        return Trouble("503", 20_000, paid if len(held.batch.numbers) == 1 else None)
+
+    def _follow_canary(self, profile: str) -> None:
+        """Whom the store asks about a profile under suspicion."""
+        if self.model.stops[profile].canary == "?":
+            asked = self.store.client.hget(f"{self.store.prefix}policy:{profile}", "cw")
+            self.model.asked_canary(profile, str(asked or ""))
 
     def _nobody_waits_for(self, batch: Batch) -> bool:
         """Profiles that waited for a number of this batch may go when it ends."""
@@ -253,7 +479,7 @@ class Driver:
         return all(
             (entry.next_attempt_ms or 0) <= self.model.entries[entry.profile, entry.number].not_before
             for entry in reading.entries(self.store, others)
-            if entry.state is State.queued and PROFILES[entry.profile].account == batch.account
+            if entry.state is State.queued and self.model.profiles[entry.profile].account == batch.account
         )
 
     def _is_over(self, held: Held) -> None:
@@ -262,7 +488,7 @@ class Driver:
 
     def reap(self) -> None:
         reaped = self.store.reap(MOST_REAPED)
-        assert (reaped.batches, reaped.numbers) == self.model.reap(self.now, MOST_REAPED)
+        assert (reaped.batches, reaped.numbers) == self.model.reap(self.now, MOST_REAPED, self.fleet.is_living)
         for held in [held for held in self.held if held.batch.id not in self.model.leases]:
             self._is_over(held)
             assert self._nobody_waits_for(held.batch)
@@ -272,33 +498,35 @@ class Driver:
         self.model.probed(account, fine, self.now + 20_000)
 
     def _open_everything(self) -> None:
+        if self.full:
+            self.set_full(False)
         for account in ACCOUNTS:
             self.store.resume_account(account)
             self.model.resume_account(account, self.now)
         for profile in PROFILES:
             self.store.resume_profile(profile)
-            self.model.stops[profile].operator = self.model.stops[profile].api = self.model.stops[profile].gone = False
-        self.store.publish(self.model.policies(), whole=True)
-        self.tick(self.latest - self.now + LEASE_MS)  # every lease ends
+            self.model.resume_profile(profile)
+        self.start(tuple(self.model.profiles.items()))  # one worker that carries everything, and nobody else
+        while len(self.fleet.running) > 1:
+            self.stop(0)
+        self.tick(max(0, self.latest - self.now) + LEASE_MS)  # every lease ends
+        self.heartbeat()
+        self.tick(TTL_MS)  # and who was killed is missed
+        self.heartbeat()
+        self.fleet.act_as(0)
         self.reap()
 
     def _wrong_directions(self) -> Iterator[str]:
-        """Directions that somebody other than their owner configured last."""
-        for (account, number), route in self.model.routes.items():
-            for direction, (since, owner) in route.items():
-                entry = self.model.entries.get((owner, number))
-                if entry is None or entry.state is not State.attached:
+        """Directions that a profile with an older event configured after their owner did."""
+        for (account, number), claims in self.model.claims.items():
+            for direction, (last, _) in self.api.last.get((account, number), {}).items():
+                owner = self.model.owner(account, number, direction)
+                entry = self.model.entries.get((owner or "", number))
+                if owner in (None, last) or entry is None or entry.state is not State.attached:
                     continue
-                last = self.api.last.get((account, number), {}).get(direction, ("nobody", 0))[0]
-                if last != owner and not self._outranks(route, last, owner, since):
+                sends = entry.attached_under == self.model.profiles[owner or ""].fingerprint
+                if sends and (last not in claims or claims[last] < claims[owner or ""]):
                     yield f"{direction} of {number} belongs to {owner}, and {last} configured it last"
-
-    @staticmethod
-    def _outranks(route: dict[str, tuple[int, str]], last: str, owner: str, since: int) -> bool:
-        """Two profiles that send both directions and own one each: the one with the newer event goes last."""
-        newest = max((at for at, other in route.values() if other == last), default=-1)
-        both = last in PROFILES and PROFILES[last].directions == PROFILES[owner].directions == "io"
-        return both and newest >= since
 
     def everything(self) -> dict[bytes, bytes]:
         """The whole keyspace."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import cycle
 
+import pytest
 import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from store_driver import LEASE_MS, Driver
-from store_model import ACCOUNTS, CLOSED, DAY_MS, NUMBERS, PROFILES, Name
+from store_driver import LEASE_MS, Configuration, Driver
+from store_model import ACCOUNTS, CLOSED, DAY_MS, NUMBERS, PROFILES, Name, rule_of
 from trunkline.intake import Delivery
-from trunkline.store import Store
+from trunkline.store import Store, StoreUnavailable
 from trunkline.store.client import LeaseLost
 from trunkline.words import Refusal, RefusalCode, State
 
@@ -33,7 +34,7 @@ DELIVERIES = st.builds(
 )
 WHICH = st.integers(0, 7)
 SOME_FATES = st.lists(st.sampled_from(FATES), min_size=1, max_size=4)
-WHOLES = st.sampled_from(("each",) * 6 + ("gate", "split"))
+WHOLES = st.sampled_from(("each",) * 6 + ("gate", "split", "trouble", "trouble"))
 SOME_NAMES = st.lists(st.tuples(st.sampled_from(tuple(PROFILES)), st.sampled_from(NUMBERS)), min_size=0, max_size=4)
 
 
@@ -53,8 +54,7 @@ class StoreMachine(RuleBasedStateMachine):
     def push(self, deliveries: list[Delivery]) -> None:
         self.sound = False
         at_clock = [replace(d, occurred_ms=d.occurred_ms and self.driver.now + d.occurred_ms) for d in deliveries]
-        expected = [self.model.push(delivery, self.driver.now) for delivery in at_clock]
-        assert self.store.push(at_clock) == expected
+        self._push(at_clock)
 
     @rule(profile=st.sampled_from(tuple(PROFILES)), which=st.integers(0, 1), force=st.booleans())
     def push_one(self, profile: str, which: int, force: bool) -> None:
@@ -62,21 +62,34 @@ class StoreMachine(RuleBasedStateMachine):
         self.sound = False
         self.fresh += 1
         delivery = Delivery("api", f"evt_{self.fresh}", None, "", force, ((profile, NUMBERS[which]),), ())
-        expected = self.model.push(delivery, self.driver.now)
-        assert self.store.push([delivery]) == [expected]
+        self._push([delivery])
+
+    def _push(self, deliveries: list[Delivery]) -> None:
+        if self.driver.full:
+            with pytest.raises(StoreUnavailable):
+                self.store.push(deliveries)
+        else:
+            expected = [self.model.push(delivery, self.driver.now) for delivery in deliveries]
+            assert self.store.push(deliveries) == expected
+
+    @rule(full=st.sampled_from((False, False, True)))
+    def memory(self, full: bool) -> None:
+        """Nothing more goes in, and everything else goes on."""
+        self.sound = False
+        self.driver.set_full(full)
 
     # -- workers
 
-    @rule(patient=st.booleans())
-    def claim(self, patient: bool) -> None:
+    @rule(patient=st.booleans(), which=WHICH)
+    def claim(self, patient: bool, which: int) -> None:
         self.sound = False
-        self.driver.claim(patient)
+        self.driver.claim(patient, which)
 
-    @rule(whole=WHOLES, fates=SOME_FATES)
-    def work(self, whole: str, fates: list[str]) -> None:
+    @rule(whole=WHOLES, fates=SOME_FATES, which=WHICH)
+    def work(self, whole: str, fates: list[str], which: int) -> None:
         """A worker's whole round, with nothing in between."""
         self.sound = False
-        if held := self.driver.claim(patient=True):
+        if held := self.driver.claim(patient=True, which=which):
             self.driver.send(held, whole, fates)
             self.driver.settle(held)
 
@@ -115,7 +128,18 @@ class StoreMachine(RuleBasedStateMachine):
         if held := self.driver.claim(patient=True):
             if sends:
                 self.driver.send(held, "each", fates)
+            self.driver.kill(self.store.worker)
             self.driver.tick(LEASE_MS)
+            self.driver.heartbeat()
+            self.driver.reap()
+
+    @rule()
+    def silence(self) -> None:
+        """A worker that lives does not say in time what became of a batch."""
+        self.sound = False
+        if self.driver.claim(patient=True):
+            self.driver.tick(LEASE_MS)
+            self.driver.heartbeat()
             self.driver.reap()
 
     @rule()
@@ -129,11 +153,20 @@ class StoreMachine(RuleBasedStateMachine):
     def clock_goes_on(self, ms: int) -> None:
         self.sound = False
         self.driver.tick(ms)
+        self.driver.heartbeat()
 
-    @rule(ms=st.integers(1, 5_000))
+    @rule(ms=st.integers(1, 5_000) | st.just(3_600_000))
     def clock_steps_back(self, ms: int) -> None:
         self.sound = False
+        self.driver.heartbeat()
         self.driver.tick(-ms)
+        self.driver.heartbeat()
+
+    @rule()
+    def clock_steps_an_hour_ahead(self) -> None:
+        self.sound = False
+        self.driver.tick(3_600_000)
+        self.driver.heartbeat()
 
     # -- gates
 
@@ -155,7 +188,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.pause_profile(profile, "maintenance")
         else:
             assert self.store.resume_profile(profile)
-            stops.api = False
+            self.model.resume_profile(profile)
         stops.operator = pause
 
     @precondition(lambda self: self.driver.probes)
@@ -164,13 +197,58 @@ class StoreMachine(RuleBasedStateMachine):
         self.sound = False
         self.driver.probe(self.driver.probes.pop(), fine)
 
-    @rule(profile=st.sampled_from(tuple(PROFILES)), fingerprint=st.sampled_from(("f0", "f1")), gone=st.booleans())
-    def publish(self, profile: str, fingerprint: str, gone: bool) -> None:
+    # -- configurations
+
+    @rule(
+        profile=st.sampled_from(tuple(PROFILES)),
+        version=st.sampled_from(("f0", "f1")),
+        account=st.sampled_from((*ACCOUNTS, "alpha")),
+        directions=st.sampled_from(("i", "o", "io")),
+        alone=st.booleans(),
+    )
+    def deploy(self, profile: str, version: str, account: str, directions: str, alone: bool) -> None:
+        """A process starts with an edited profile, beside the others or in their place."""
         self.sound = False
-        self.model.stops[profile].gone = gone
-        if not gone:
-            self.model.publish(profile, replace(PROFILES[profile], fingerprint=fingerprint))
-        self.store.publish(self.model.policies(), whole=True)
+        old = PROFILES[profile]
+        edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
+        self._start(tuple({**self.model.profiles, profile: edited}.items()), alone)
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), alone=st.booleans())
+    def deploy_without(self, profile: str, alone: bool) -> None:
+        """A process starts whose configuration lacks a profile: nobody else's business."""
+        self.sound = False
+        self._start(tuple(each for each in self.model.profiles.items() if each[0] != profile), alone)
+
+    @rule(one=st.sampled_from(tuple(PROFILES)), other=st.sampled_from(tuple(PROFILES)))
+    def swap(self, one: str, other: str) -> None:
+        """Two profiles exchange account and directions."""
+        self.sound = False
+        first, second = self.model.profiles[one], self.model.profiles[other]
+        swapped = {
+            one: rule_of(second.account, first.max_size, first.max_wait_ms, second.directions),
+            other: rule_of(first.account, second.max_size, second.max_wait_ms, first.directions),
+        }
+        self._start(tuple({**self.model.profiles, **swapped}.items()), alone=True)
+
+    @rule(which=WHICH)
+    def restart_an_old_one(self, which: int) -> None:
+        """A host that was left behind starts with what it had."""
+        self.sound = False
+        known = self.driver.fleet.order
+        self._start(known[which % len(known)], alone=False)
+
+    @precondition(lambda self: len(self.driver.fleet.running) > 1)
+    @rule(which=WHICH)
+    def stop_worker(self, which: int) -> None:
+        self.sound = False
+        self.driver.stop(which)
+
+    def _start(self, what: Configuration, alone: bool) -> None:
+        before = list(self.driver.fleet.running)
+        self.driver.start(what)
+        while alone and before:
+            before.pop()
+            self.driver.stop(0)
 
     # -- operators
 
@@ -183,14 +261,18 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(names=SOME_NAMES, which=WHICH)
     def drop_dead(self, names: list[Name], which: int) -> None:
         self.sound = False
-        names = self._with_one(names, State.dead, which)
-        assert self.store.drop_dead(names) == self.model.drop(names, State.dead, self.driver.now)[0]
+        for name in self._with_one(names, State.dead, which):
+            expected = self.model.drop(name, State.dead, self.driver.now)
+            assert self.store.drop_dead([name]) == expected
+            self.driver.follow()
 
     @rule(names=SOME_NAMES, which=WHICH)
     def cancel(self, names: list[Name], which: int) -> None:
         self.sound = False
-        names = self._with_one(names, State.queued, which)
-        assert self.store.cancel(names) == self.model.drop(names, State.queued, self.driver.now)
+        for name in self._with_one(names, State.queued, which):
+            expected = self.model.drop(name, State.queued, self.driver.now)
+            assert self.store.cancel([name]) == expected
+            self.driver.follow()
 
     def _with_one(self, names: list[Name], state: State, which: int) -> list[Name]:
         """These names, and one that is in this state for certain."""
@@ -201,15 +283,15 @@ class StoreMachine(RuleBasedStateMachine):
     def archive(self, days: int, later: bool) -> None:
         self.sound = False
         self.driver.tick((days + 1) * DAY_MS if later else 0)
-        keep_from = self.driver.now // DAY_MS - days
-        archived, looked_at = self.store.archive(keep_from)
-        assert self.store.archive(keep_from)[1] <= looked_at
-        old = [name for name in self.model.names(*CLOSED) if self.model.entries[name].closed_ms // DAY_MS < keep_from]
+        self.driver.heartbeat()
+        archived, looked_at = self.store.archive(days)
+        assert self.store.archive(days)[1] <= looked_at
+        kept_ms = self.driver.now - days * DAY_MS
+        old = [name for name in self.model.names(*CLOSED) if self.model.entries[name].closed_ms <= kept_ms]
         there = self.driver.states()
-        gone = [name for name in old if name not in there]
+        gone = [name for name in self.model.entries if name not in there]
         assert len(gone) == archived
-        kept = [name for name in old if there.get(name) is State.attached]
-        assert all(self.model.entries[name].left_a_place for name in kept), "what was attached long ago is archived"
+        assert set(gone) <= set(old)
         for name in gone:
             self.model.let_go(name)
 

@@ -1,31 +1,51 @@
-"""What the store must do, told again in plain Python: states, routes, attempts and books, without a server."""
+"""What the store must do, told again in plain Python: states, claims, attempts and books, without a server."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from trunkline.intake import Delivery
-from trunkline.store.model import AccountRule, Batch, Policies, ProfilePolicy, Pushed, Settlement
+from trunkline.store.model import (
+    AccountRule,
+    Batch,
+    Dropped,
+    Other,
+    Policies,
+    ProfilePolicy,
+    Pushed,
+    Settlement,
+)
 from trunkline.words import RefusalCode, State
 
 DAY_MS = 86_400_000
+FUTURE_MS = 60_000  # further ahead no time is believed
+FORCED_MS = 60_000  # how long a forced event is remembered
 MOST_WAITING = 20  # small enough that a run of the machine meets queue_full now and then
-ALIKE = 3  # so many lone numbers refused alike pause a profile
+ALIKE = 3  # so many numbers refused alike put a profile to the test
 
 ACCOUNTS = {"alpha": AccountRule(2, 0), "beta": AccountRule(1, 250.0)}
-PROFILES = {
-    "both": ProfilePolicy("alpha", 4, 1000, "f0", "io", False),
-    "other": ProfilePolicy("alpha", 2, 300, "f0", "io", False),
-    "in": ProfilePolicy("alpha", 3, 0, "f0", "i", False),
-    "out": ProfilePolicy("alpha", 5, 500, "f0", "o", False),
-    "far": ProfilePolicy("beta", 3, 200, "f0", "io", False),
-}
 NUMBERS = tuple(f"+1415555010{n}" for n in range(6))
 Name = tuple[str, str]  # profile, number
 CLOSED = (State.attached, State.superseded, State.dropped)
+OPEN = (State.queued, State.attaching)
+
+
+def rule_of(account: str, size: int, wait_ms: int, directions: str, version: str = "f0") -> ProfilePolicy:
+    """A policy whose fingerprint tells everything that is attached: version, account and directions."""
+    return ProfilePolicy(account, size, wait_ms, f"{version}-{account}-{directions}", directions)
+
+
+PROFILES = {
+    "both": rule_of("alpha", 4, 1000, "io"),
+    "other": rule_of("alpha", 2, 300, "io"),
+    "in": rule_of("alpha", 3, 0, "i"),
+    "out": rule_of("alpha", 5, 500, "o"),
+    "far": rule_of("beta", 3, 200, "io"),
+}
 
 
 @dataclass(slots=True)
@@ -33,7 +53,8 @@ class Entry:
     """One number under one profile.
 
     `doubt`: its last request may or may not have been processed; `check`: it was attached, and only that is to be seen;
-    `left_a_place`: its cancelled check may still have a place among what waits, until a claim comes by.
+    `left_a_place`: its cancelled check may still have a place among what waits, until a claim comes by; `was`: the
+    state it was superseded in; `troubled`: when its call last failed as a whole.
     """
 
     state: State
@@ -49,6 +70,8 @@ class Entry:
     leased_under: str = ""
     attached_under: str = ""
     not_before: int = 0
+    was: State | None = None
+    troubled: int | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +80,8 @@ class Lease:
 
     batch: Batch
     ends: int
+    worker: str
+    directions: str
     sent: bool = False
 
 
@@ -67,6 +92,8 @@ class Gates:
     operator: bool = False
     closed_until: int | None = None
     half_open: bool = False
+    failed_in_a_row: int = 0
+    answered_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -75,34 +102,42 @@ class Stops:
 
     operator: bool = False
     api: bool = False
-    gone: bool = False
     good: str = ""  # the fingerprint that had a success
-    alike: list[str] = field(default_factory=list)
+    latest: str = ""  # the number that had it
+    refused_under: str = ""
+    alike: set[str] = field(default_factory=set)
+    canary: str = ""
 
     @property
     def stopped(self) -> bool:
-        return self.operator or self.api or self.gone
+        return self.operator or self.api
+
+    def forget(self) -> None:
+        self.refused_under, self.canary, self.alike = "", "", set()
 
 
 class Model:
-    """The books as they must be. Every method takes what the machine did, and `now` in ms."""
+    """The books as they must be. Every method takes what the machine did, and `now` in ms.
 
-    def __init__(self) -> None:
+    Where a choice is the store's to make, it is asked: `is_contended` says whether another profile sends a direction of
+    an entry too.
+    """
+
+    def __init__(self, is_contended: Callable[[Name], bool]) -> None:
+        self.is_contended = is_contended
         self.profiles = dict(PROFILES)
+        self.moved: set[str] = set()  # whose directions or account ever changed
         self.entries: dict[Name, Entry] = {}
-        self.routes: dict[tuple[str, str], dict[str, tuple[int, str]]] = {}
+        self.claims: dict[tuple[str, str], dict[str, float]] = {}  # (account, number): profile: its newest event
         self.seen: set[tuple[str, str]] = set()
+        self.forced: dict[tuple[str, str], int] = {}
         self.leases: dict[str, Lease] = {}
         self.gates = {name: Gates() for name in ACCOUNTS}
         self.stops = {name: Stops() for name in PROFILES}
-        self.contended: set[Name] = set()  # more than one profile sends to it: a read-back proves nothing
+        self.restored: list[tuple[Name, bool]] = []  # what got a direction back, and whether nothing was sent meanwhile
         self.counts: Counter[tuple[str, str]] = Counter()  # (profile, accepted | coalesced | archived)
         self.events: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
-
-    def policies(self) -> Policies:
-        """The configuration of a worker: what is not gone."""
-        return Policies(ACCOUNTS, {p: rule for p, rule in self.profiles.items() if not self.stops[p].gone})
 
     def names(self, *states: State) -> list[Name]:
         return sorted(name for name, entry in self.entries.items() if entry.state in states)
@@ -113,11 +148,96 @@ class Model:
         kept = {name: self.counts[profile, name] for name in ("accepted", "coalesced", "archived")}
         return {**{state.value: found[state.value] for state in State}, **kept}
 
+    # -- who wants a number
+
+    def owner(self, account: str, number: str, direction: str) -> str | None:
+        """Of the profiles that send this direction on this account, the one with the newest event."""
+        claims = self.claims.get((account, number), {})
+        wanting = [p for p in claims if self._sends(account, p, direction)]
+        return max(wanting, key=lambda p: claims[p], default=None)
+
+    def owns(self, account: str, profile: str, number: str) -> bool:
+        return any(self.owner(account, number, direction) == profile for direction in "io")
+
+    def _sends(self, account: str, profile: str, direction: str) -> bool:
+        rule = self.profiles[profile]
+        return rule.account == account and direction in rule.directions
+
+    def align(self, account: str, number: str, now: int, but: str) -> None:
+        """The entries of a number follow from who owns what; `but` is who asked and is dealt with elsewhere."""
+        for profile in list(self.claims.get((account, number), {})):
+            if profile == but or self.profiles[profile].account != account:
+                continue
+            if self.owns(account, profile, number):
+                self._restore((profile, number), untouched=False)
+            else:
+                self._supersede((profile, number), now)
+
+    def claim_anew(self, profile: str, number: str, now: int) -> None:
+        """A profile that was edited claims its number again, on the account that it has now."""
+        account = self.profiles[profile].account
+        claims = self.claims.setdefault((account, number), {})
+        if profile not in claims:
+            elsewhere = [self.claims[a, number] for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
+            at = max(each.pop(profile) for each in elsewhere)
+            while at in claims.values():
+                at = round(at - 0.001, 3)
+            claims[profile] = at
+        self.align(account, number, now, but=profile)
+        if not self.owns(account, profile, number):
+            self._supersede((profile, number), now)
+
+    def _supersede(self, name: Name, now: int) -> None:
+        entry = self.entries.get(name)
+        if entry is None:
+            return
+        if entry.state is State.attaching:
+            entry.wish = State.superseded
+        elif entry.state in (State.queued, State.attached, State.dead):
+            entry.was, entry.state, entry.closed_ms = entry.state, State.superseded, now
+
+    def _restore(self, name: Name, *, untouched: bool) -> bool:
+        entry = self.entries.get(name)
+        if entry is None:
+            return False
+        if entry.state is State.attaching and entry.wish is State.superseded:
+            entry.wish = None
+            return True
+        if entry.state is not State.superseded:
+            return False
+        if entry.was is State.dead:
+            entry.state = State.dead
+        else:
+            could_stay = entry.was is State.attached and untouched
+            self.restored.append((name, could_stay))
+            entry.state, entry.forced, entry.attempts, entry.crashes = State.queued, True, 0, 0
+            entry.doubt = entry.check = False
+            entry.not_before, entry.troubled = 0, None
+        entry.was = None
+        return True
+
+    def stayed_attached(self, name: Name) -> None:
+        """A restored entry was attached, and nothing was sent by whoever had it meanwhile."""
+        entry = self.entries[name]
+        entry.state, entry.forced = State.attached, False
+
+    def _release(self, name: Name) -> int:
+        """Somebody ended an entry by hand: its claim is gone. How many entries got something back."""
+        profile, number = name
+        given = 0
+        for account in ACCOUNTS:
+            claims = self.claims.get((account, number), {})
+            if claims.pop(profile, None):
+                owners = [p for p in claims if self.profiles[p].account == account and self.owns(account, p, number)]
+                given += sum(self._restore((p, number), untouched=True) for p in owners)
+        return given
+
     # -- events
 
     def push(self, delivery: Delivery, now: int) -> Pushed:
         key = (delivery.source, delivery.event_id)
-        if key in self.seen and not delivery.force:
+        known = self.forced.get(key, now) > now if delivery.force else key in self.seen
+        if known:
             self.events["duplicate"] += 1
             return Pushed(True, 0, 0, ())
         if len(self.names(State.queued)) + len(delivery.numbers) > MOST_WAITING:
@@ -126,25 +246,45 @@ class Model:
         unknown = [i for i, (profile, _) in enumerate(delivery.numbers) if profile not in self.profiles]
         clean = not unknown and not delivery.refused
         self.events["accepted" if clean else "rejected"] += 1
-        if clean:
+        if clean and delivery.force:
+            self.forced[key] = 2**62  # the server's clock decides, and it does not follow ours
+        elif clean:
             self.seen.add(key)
         good = [name for i, name in enumerate(delivery.numbers) if i not in unknown]
         joined = sum(self._take(name, delivery, now) for name in good)
         return Pushed(False, len(good), joined, tuple((i, RefusalCode.unknown_profile) for i in unknown))
 
     def _take(self, name: Name, delivery: Delivery, now: int) -> bool:
-        at = now if delivery.occurred_ms is None else min(delivery.occurred_ms, now)
-        owns = self._route(name, at, now)
-        self.counts[name[0], "accepted"] += 1
+        profile, number = name
+        account = self.profiles[profile].account
+        self._enter(account, name, None if delivery.occurred_ms is None else min(delivery.occurred_ms, now), now)
+        self.align(account, number, now, but=profile)
+        owns = self.owns(account, profile, number)
+        self.counts[profile, "accepted"] += 1
         entry = self.entries.get(name)
         if entry is None:
             state = State.queued if owns else State.superseded
             self.entries[name] = Entry(state, closed_ms=now, forced=delivery.force)
             return False
-        self.counts[name[0], "coalesced"] += 1
+        self.counts[profile, "coalesced"] += 1
         if owns:
             self._join(name, entry, delivery.force)
         return True
+
+    def _enter(self, account: str, name: Name, at: int | None, now: int) -> None:
+        """A claim as old as the event: the newest there is for one without a time; of equals the later arrival."""
+        profile, number = name
+        claims = self.claims.setdefault((account, number), {})
+        for other, since in claims.items():
+            if since > now + FUTURE_MS:
+                claims[other] = min(since, now if at is None else at)
+        if at is not None and math.floor(claims.get(profile, at)) > at:
+            return
+        beaten = [since for other, since in claims.items() if other != profile]
+        if at is not None:
+            beaten = [since for since in beaten if math.floor(since) <= at]
+        mine = max([now if at is None else at, *(round(since + 0.001, 3) for since in beaten)])
+        claims[profile] = max(claims.get(profile, mine), mine)
 
     def _join(self, name: Name, entry: Entry, force: bool) -> None:
         if entry.state is State.attaching:
@@ -155,48 +295,19 @@ class Model:
                 entry.again = entry.again or "again"
             return
         if entry.state is not State.queued:
-            entry.forced = entry.state in (State.superseded, State.dropped)
+            sent_in_any_case = entry.state in (State.superseded, State.dropped)
+            entry.forced = sent_in_any_case
             entry.doubt = entry.doubt and not entry.forced
             entry.check = entry.state is State.attached or (entry.check and not entry.forced)
             entry.state, entry.attempts, entry.crashes, entry.not_before = State.queued, 0, 0, 0
+            entry.was = entry.troubled = None
         entry.forced = entry.forced or force
-
-    def _route(self, name: Name, at: int, now: int) -> bool:
-        """The newest event of a direction wins, of equals the later arrival. Whether this one wins any."""
-        profile, number = name
-        route = self.routes.setdefault((self.profiles[profile].account, number), {})
-        owns, losers = False, set()
-        for direction in self.profiles[profile].directions:
-            since, owner = route.get(direction, (at, profile))
-            if owner == profile or since <= at:
-                owns = True
-                route[direction] = (max(at, since) if owner == profile else at, profile)
-                losers.add(owner)
-        for loser in losers - {profile}:
-            if loser not in (owner for _, owner in route.values()):
-                self._supersede((loser, number), now)
-        met = losers | {route[direction][1] for direction in self.profiles[profile].directions}
-        rivals = (met & {owner for _, owner in route.values()}) - {profile}
-        if rivals:
-            self.contended |= {
-                (profile, number),
-                *((each, number) for each in rivals if (each, number) in self.entries),
-            }
-        return owns
-
-    def _supersede(self, name: Name, now: int) -> None:
-        entry = self.entries.get(name)
-        if entry is None:
-            return
-        if entry.state is State.attaching:
-            entry.wish = State.superseded
-        elif entry.state in (State.queued, State.attached, State.dead):
-            entry.state, entry.closed_ms = State.superseded, now
 
     # -- batches
 
-    def claim(self, batch: Batch, lease_ms: int) -> None:
-        self.leases[batch.id] = Lease(batch, batch.now_ms + lease_ms)
+    def claim(self, batch: Batch, lease_ms: int, worker: str) -> None:
+        directions = self.profiles[batch.profile].directions
+        self.leases[batch.id] = Lease(batch, batch.now_ms + lease_ms, worker, directions)
         for leased in batch.numbers:
             entry = self.entries[batch.profile, leased.number]
             entry.state, entry.leased_under, entry.not_before = State.attaching, batch.fingerprint, 0
@@ -208,89 +319,173 @@ class Model:
 
     def settle(self, batch: Batch, said: Settlement, now: int) -> None:
         lease = self.leases.pop(batch.id)
-        told = {o.number: (str(o.kind), o.at_ms) for o in said.others} | dict.fromkeys(said.attached, ("attached", 0))
-        untold = ("verify", now) if lease.sent else ("back", 0)
+        told = {o.number: o for o in said.others}
+        stops, gates = self.stops[batch.profile], self.gates[batch.account]
+        suspects = self._are_suspects(batch, said, told)
+        several = len(batch.numbers) > 1
+        attached: list[str] = []
         success = False
+        canary, canary_said = stops.canary, ""
         for leased in batch.numbers:
             name = (batch.profile, leased.number)
-            kind, at = told.get(leased.number, untold)
-            success = success or (kind == "attached" and self.entries[name].wish is not State.superseded)
-            self._settle_one(name, kind, at, said.fingerprint, now)
-        self._settle_gate(batch.account, said, now)
-        self._settle_alike(batch.profile, said, success)
+            if leased.number in said.attached:
+                outcome = Other(leased.number, "back", code="attached")
+                kind = "attached"
+            else:
+                untold = Other(leased.number, "verify" if lease.sent else "back", now if lease.sent else 0)
+                outcome = told.get(leased.number, untold)
+                kind = str(outcome.kind)
+                if said.trouble and outcome.free and suspects and not several and said.trouble.paid:
+                    outcome = said.trouble.paid
+                    kind = str(outcome.kind)
+                elif outcome.free and suspects and several:
+                    kind = "halve"
+            if leased.number == canary:
+                canary_said = kind
+            wish = self.entries[name].wish
+            success = success or (kind == "attached" and wish is not State.superseded)
+            if kind == "attached" and wish is not State.superseded and not self.entries[name].again:
+                attached.append(leased.number)
+            spared = leased.number == canary and kind == "dead"
+            self._settle_one(name, lease, kind, outcome, fingerprint=said.fingerprint, now=now, spared=spared)
+        self._settle_gate(batch.account, gates, said, suspects, now)
+        self._settle_alike(batch.profile, said, success, attached, canary_said)
 
-    def _settle_one(self, name: Name, kind: str, at: int, fingerprint: str, now: int) -> None:
+    def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Other]) -> bool:
+        answered = self.gates[batch.account].answered_ms
+        if not said.trouble or answered is None:
+            return False
+        failed = [
+            self.entries[batch.profile, leased.number].troubled
+            for leased in batch.numbers
+            if leased.number in told and told[leased.number].free and not told[leased.number].unread
+        ]
+        return any(at is not None and at < answered for at in failed)
+
+    def _settle_one(
+        self, name: Name, lease: Lease, kind: str, said: Other, *, fingerprint: str, now: int, spared: bool
+    ) -> None:
         entry = self.entries[name]
         again, wish = entry.again, entry.wish
         if wish is State.superseded or (wish is State.dropped and kind != "attached"):
-            check = entry.check and name not in self.contended and kind in ("verify", "back")
+            check = entry.check and not self.is_contended(name) and kind in ("verify", "back")
             ended = State.attached if check and wish is State.dropped else wish
-            self.entries[name] = Entry(ended, now, attached_under=entry.attached_under)
+            was = None if wish is State.dropped else State.attached if kind == "attached" else State.queued
+            under = fingerprint if kind == "attached" else entry.attached_under
+            self.entries[name] = Entry(ended, now, attached_under=under, was=was)
+            if ended is State.dropped:
+                self._release(name)
             return
+        if spared:
+            kind, fingerprint = "attached", entry.attached_under
         match kind:
             case "attached":
                 state = State.queued if again else State.attached
                 forced = again == "forced"
                 self.entries[name] = Entry(state, now, forced=forced, check=bool(again), attached_under=fingerprint)
-            case "retry" | "verify":
-                entry.attempts, entry.crashes, entry.doubt = entry.attempts + 1, 0, kind == "verify"
-                entry.check = False
+            case "retry" | "verify" | "halve":
+                entry.attempts += 0 if said.free else 1
+                entry.crashes = entry.crashes if kind == "halve" else 0
+                entry.troubled = now if said.free else entry.troubled
+                in_doubt = said.kind == "verify"
+                if lease.sent:
+                    entry.doubt, entry.check = in_doubt, False
+                elif in_doubt and not entry.check:
+                    entry.doubt = True
                 entry.forced, entry.again = entry.forced or again == "forced", ""
-                entry.state, entry.not_before = State.queued, at
+                entry.state, entry.not_before = State.queued, 0 if kind == "halve" else said.at_ms
             case "dead":
                 entry.attempts, entry.crashes, entry.again = 0 if again else entry.attempts + 1, 0, ""
-                entry.forced, entry.check = again == "forced", False
+                entry.forced, entry.check, entry.doubt, entry.troubled = again == "forced", False, False, None
                 entry.state = State.queued if again else State.dead
-            case _:
-                entry.crashes = 0 if kind == "back" else entry.crashes
+            case "split":
+                entry.doubt, entry.check = entry.doubt and not lease.sent, entry.check and not lease.sent
                 entry.forced, entry.again = entry.forced or again == "forced", ""
-                entry.state, entry.not_before = State.queued, at
+                entry.state, entry.not_before = State.queued, 0
+            case _:
+                entry.crashes = 0
+                entry.forced, entry.again = entry.forced or again == "forced", ""
+                entry.state, entry.not_before = State.queued, said.at_ms
 
-    def _settle_gate(self, account: str, said: Settlement, now: int) -> None:
+    def _settle_gate(self, account: str, gates: Gates, said: Settlement, suspects: bool, now: int) -> None:
         if said.gate:
             self._close(account, now + said.gate.ms)
-        elif said.healthy:
-            self.gates[account].half_open = False
+        elif said.trouble and not suspects:
+            gates.failed_in_a_row += 1
+            if gates.failed_in_a_row >= 2:
+                self._close(account, now + said.trouble.ms)
+        elif said.healthy and not said.trouble:
+            gates.half_open, gates.failed_in_a_row, gates.answered_ms = False, 0, now
 
-    def _settle_alike(self, profile: str, said: Settlement, success: bool) -> None:
+    def _settle_alike(
+        self, profile: str, said: Settlement, success: bool, attached: list[str], canary_said: str
+    ) -> None:
+        stops, fingerprint = self.stops[profile], self.profiles[profile].fingerprint
+        if canary_said == "dead":
+            self._pause(profile)
+        elif success:
+            stops.good = said.fingerprint
+            stops.latest = attached[-1] if attached else stops.latest
+            if stops.refused_under or canary_said:
+                stops.forget()
+        elif said.refused and fingerprint == said.fingerprint and not stops.api:
+            if stops.refused_under != said.fingerprint:
+                stops.refused_under = said.fingerprint
+                if not stops.canary:
+                    stops.alike = set()
+            stops.alike |= set(said.refused.numbers)
+            if len(stops.alike) >= ALIKE and not stops.canary:
+                if stops.good != said.fingerprint:
+                    self._pause(profile)
+                else:
+                    stops.canary = "?"  # the store decides whom to ask
+
+    def asked_canary(self, profile: str, number: str) -> None:
+        """The store sends this number of a profile again, to see who is to blame; "": there is nobody to ask."""
         stops = self.stops[profile]
-        if success and stops.good != said.fingerprint:
-            stops.good, stops.alike = said.fingerprint, []
-        elif (
-            said.refused
-            and stops.good != said.fingerprint
-            and self.profiles[profile].fingerprint == said.fingerprint
-            and said.refused.number not in stops.alike
-        ):
-            stops.alike.append(said.refused.number)
-            if len(stops.alike) == ALIKE:
-                stops.api = True
-                self.replay((profile, number) for number in stops.alike)
-                stops.alike = []
+        if not number:
+            stops.forget()
+            return
+        stops.canary = number
+        entry = self.entries[profile, number]
+        assert number == stops.latest
+        assert entry.state is State.attached
+        assert entry.attached_under == self.profiles[profile].fingerprint
+        entry.state, entry.forced = State.queued, True
 
-    def reap(self, now: int, most: int) -> tuple[int, int]:
+    def _pause(self, profile: str) -> None:
+        stops = self.stops[profile]
+        stops.api = True
+        self.replay((profile, number) for number in stops.alike)
+        stops.forget()
+
+    def reap(self, now: int, most: int, is_living: Callable[[str], bool]) -> tuple[int, int]:
         """Batches and numbers taken up."""
         ended = sorted((lease.ends, id_) for id_, lease in self.leases.items() if lease.ends <= now)[:most]
-        return len(ended), sum(self._take_up(self.leases.pop(id_), now) for _, id_ in ended)
+        return len(ended), sum(self._take_up(self.leases.pop(id_), now, is_living) for _, id_ in ended)
 
-    def _take_up(self, lease: Lease, now: int) -> int:
+    def _take_up(self, lease: Lease, now: int, is_living: Callable[[str], bool]) -> int:
         open_entries = []
+        crashed = not is_living(lease.worker)
         for leased in lease.batch.numbers:
             name = (lease.batch.profile, leased.number)
             entry = self.entries[name]
             if entry.wish:
-                self.entries[name] = Entry(entry.wish, now, attached_under=entry.attached_under)
+                was = None if entry.wish is State.dropped else State.queued
+                self.entries[name] = Entry(entry.wish, now, attached_under=entry.attached_under, was=was)
+                if entry.wish is State.dropped:
+                    self._release(name)
                 continue
             entry.forced, entry.again = entry.forced or entry.again == "forced", ""
             entry.doubt, entry.check = entry.doubt or lease.sent, entry.check and not lease.sent
-            entry.crashes += 1
-            entry.state = State.queued
+            entry.crashes += crashed
+            entry.state, entry.not_before = State.queued, 0
             open_entries.append(entry)
-        if len(open_entries) == 1 and open_entries[0].crashes >= 3:
+        if len(open_entries) == 1 and open_entries[0].crashes >= 3 and crashed:
             open_entries[0].state = State.dead
         return len(open_entries)
 
-    # -- what operators do, and the API's gate
+    # -- what operators do, and the account's breaker
 
     def _close(self, account: str, until: int) -> None:
         gates = self.gates[account]
@@ -301,6 +496,11 @@ class Model:
         gates.operator = False
         if gates.closed_until is not None:
             gates.closed_until = now
+
+    def resume_profile(self, profile: str) -> None:
+        stops = self.stops[profile]
+        stops.operator = stops.api = False
+        stops.forget()
 
     def probed(self, account: str, ok: bool, until: int) -> None:
         if ok:
@@ -313,36 +513,43 @@ class Model:
         for name in names:
             entry = self.entries.get(name)
             if entry and entry.state is State.dead:
-                entry.state, entry.attempts, entry.crashes = State.queued, 0, 0
+                entry.state, entry.attempts, entry.crashes, entry.not_before = State.queued, 0, 0, 0
+                entry.doubt, entry.troubled = False, None
                 replayed += 1
         return replayed
 
-    def drop(self, names: Iterable[Name], state: State, now: int) -> tuple[int, int]:
-        """Dropped from this state, and marked because they were under way (a cancel only)."""
-        dropped = marked = 0
-        for name in names:
-            entry = self.entries.get(name)
-            if entry and entry.state is state:
-                stays = state is State.queued and entry.check and name not in self.contended
-                to = State.attached if stays else State.dropped
-                self.entries[name] = Entry(to, now, attached_under=entry.attached_under, left_a_place=stays)
-                dropped += 1
-            elif entry and entry.state is State.attaching and state is State.queued and not entry.wish:
-                entry.wish, entry.again = State.dropped, ""
-                marked += 1
-        return dropped, marked
+    def drop(self, name: Name, state: State, now: int) -> Dropped:
+        entry = self.entries.get(name)
+        if entry and entry.state is state:
+            stays = state is State.queued and entry.check and not self.is_contended(name)
+            to = State.attached if stays else State.dropped
+            self.entries[name] = Entry(to, now, attached_under=entry.attached_under, left_a_place=stays)
+            given = 0 if stays else self._release(name)
+            return Dropped(1, 0, int(entry.doubt and not stays), given)
+        if entry and entry.state is State.attaching and state is State.queued and not entry.wish:
+            entry.wish, entry.again = State.dropped, ""
+            return Dropped(under_way=1)
+        return Dropped()
 
     def let_go(self, name: Name) -> None:
-        """The archive took an entry: it stays counted, and owns nothing any more."""
+        """The archive took an entry: it stays counted, and wants nothing any more."""
         profile, number = name
         del self.entries[name]
-        self.contended.discard(name)
         self.counts[profile, "archived"] += 1
-        route = self.routes[self.profiles[profile].account, number]
-        for direction in [d for d, (_, owner) in route.items() if owner == profile]:
-            del route[direction]
+        for account in ACCOUNTS:
+            self.claims.get((account, number), {}).pop(profile, None)
+
+    # -- configurations
 
     def publish(self, profile: str, rule: ProfilePolicy) -> None:
-        if rule.fingerprint != self.profiles[profile].fingerprint:
-            self.stops[profile].api, self.stops[profile].alike = False, []
+        old = self.profiles[profile]
+        if rule.fingerprint != old.fingerprint:
+            self.stops[profile].api = False
+            self.stops[profile].forget()
+        if (rule.account, rule.directions) != (old.account, old.directions):
+            self.moved.add(profile)
         self.profiles[profile] = rule
+
+
+def configuration(profiles: dict[str, ProfilePolicy]) -> Policies:
+    return Policies(ACCOUNTS, profiles)

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from trunkline.intake import Delivery
 from trunkline.store import Store, reading
 from trunkline.store.model import AccountRule, Batch, Entry, Idle, Other, Policies, ProfilePolicy, Pushed, Settlement
+from trunkline.store.registry import Registration
 from trunkline.words import Refusal
 
 LEASE_MS = 60_000
+FOR_EVER_MS = 100 * 365 * 86_400_000
 _event_ids = itertools.count()
 
 
@@ -31,7 +33,13 @@ def publish(
 ) -> None:
     """A whole configuration: these profiles, alike, of one account "default"."""
     policy = ProfilePolicy("default", size, wait_ms, fingerprint, directions)
-    store.publish(Policies({"default": AccountRule(cap, interval_ms)}, dict.fromkeys(profiles, policy)), whole=True)
+    govern(store, Policies({"default": AccountRule(cap, interval_ms)}, dict.fromkeys(profiles, policy)))
+
+
+def govern(store: Store, policies: Policies) -> None:
+    """The configuration of the only worker there is, which lives for ever and carries whatever is published."""
+    Registration(store, policies, worker="only", ttl_ms=FOR_EVER_MS).join()
+    store.worker = store.digest = ""
 
 
 def delivery(

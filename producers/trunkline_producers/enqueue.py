@@ -85,7 +85,7 @@ class Enqueuer:
 
         Publishes the settings' own where nobody has yet, so that numbers can be enqueued before any worker ran.
         """
-        store.publish(policies_of(settings), whole=False)
+        store.publish(policies_of(settings))
         return cls(
             store,
             rules=settings.numbers,

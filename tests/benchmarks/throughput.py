@@ -151,7 +151,7 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
         }
         settings = load(config, env)
         opened = open_store(settings)
-        opened.store.publish(policies_of(settings), whole=True)
+        opened.store.publish(policies_of(settings))
         enqueuer = Enqueuer.from_settings(opened.store, settings)
         with workers(env, settings, args.processes, folder / "worker.log") as supervisor:
             time.sleep(4)  # until the processes are up
@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             ("idle commands a second", f"{idle:.1f}", "25 or fewer"),
         ]
         opened.store.client.flushall()
-        opened.store.publish(policies_of(settings), whole=True)
+        opened.store.publish(policies_of(settings))
         time.sleep(1)
         empty = memory(opened)
         Enqueuer.from_settings(opened.store, settings).enqueue(batch)

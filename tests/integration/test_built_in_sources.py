@@ -40,7 +40,7 @@ def site(valkey: Server) -> Iterator[Site]:
 def _empty(site: Site) -> None:
     """Nothing is in the store but the profiles."""
     site.store.client.flushdb()
-    site.store.publish(policies_of(settings_with({})), whole=False)
+    site.store.publish(policies_of(settings_with({})))
 
 
 def deliver(site: Site, sample: Sample, body: bytes | None = None, headers: Headers | None = None) -> httpx.Response:

@@ -237,7 +237,7 @@ def test_a_delivery_that_the_store_can_not_work_with_is_nobody_else_s_trouble(co
 
 def test_a_profile_is_looked_up_again_when_an_event_names_one_that_is_not_known(store: Store) -> None:
     async def work(enqueuer: AsyncEnqueuer) -> tuple[Summary, Summary]:
-        store.publish(policies_of(settings_with({}, profiles=("later",))), whole=False)
+        store.publish(policies_of(settings_with({}, profiles=("later",))))
         return await enqueuer.enqueue([event(1, profile="later")]), await enqueuer.enqueue([event(2, profile="none")])
 
     known, unknown = run(store, work)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from servers import Server
+from store_steps import govern
 from trunkline.contract import NumberEvent, RefusalCode, State
 from trunkline.embedded import EmbeddedServer
 from trunkline.intake import NumberRules, ProfileRule
@@ -107,8 +108,8 @@ def test_without_any_profile_a_refusal_says_how_to_have_one(store: Store) -> Non
 
 
 def test_profiles_that_only_a_worker_elsewhere_has_are_known_with_their_trunks(store: Store) -> None:
-    store.publish(elsewhere("uk"), whole=False)
-    store.publish(elsewhere("pbx", trunk=True), whole=False)
+    store.publish(elsewhere("uk"))
+    store.publish(elsewhere("pbx", trunk=True))
     assert published(store) == {"pbx": True, "uk": False}
     enqueuer = Enqueuer.from_settings(store, Settings())
     assert enqueuer.enqueue([event("1", "200", profile="pbx")]) == Summary(accepted=1)
@@ -116,7 +117,7 @@ def test_profiles_that_only_a_worker_elsewhere_has_are_known_with_their_trunks(s
 
 
 def test_a_workers_word_on_a_profile_counts_before_the_producers(store: Store, settings: Settings) -> None:
-    store.publish(elsewhere("support", trunk=True), whole=True)
+    govern(store, elsewhere("support", trunk=True))
     enqueuer = Enqueuer.from_settings(store, settings)
     assert enqueuer.enqueue([event("1", "200")]) == Summary(accepted=1)
 

@@ -56,7 +56,7 @@ def shared(valkey: Server) -> Iterator[Site]:
 def site(shared: Site) -> Site:
     """The receiver of this file, its store as after its start."""
     shared.store.client.flushdb()
-    shared.store.publish(policies_of(settings_with({})), whole=False)
+    shared.store.publish(policies_of(settings_with({})))
     return shared
 
 

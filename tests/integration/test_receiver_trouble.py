@@ -254,7 +254,7 @@ def test_a_profile_that_a_worker_publishes_later_is_known_without_a_restart(stor
     with receiving(store, settings_with({"crm": {**CRM, "profile": "later"}})) as site:
         answer = site.post("crm", event("evt_1"))
         assert (answer.status_code, answer.json()["code"]) == (422, "unknown_profile")
-        store.publish(policies_of(settings_with({}, profiles=("later",))), whole=True)
+        store.publish(policies_of(settings_with({}, profiles=("later",))))
         assert site.post("crm", event("evt_1")).json()["accepted"] == 1
 
 

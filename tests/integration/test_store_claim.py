@@ -14,6 +14,7 @@ from store_steps import (
     delivery,
     entry,
     go_on,
+    govern,
     idle,
     is_sound,
     number,
@@ -251,7 +252,7 @@ def test_a_batch_settles_once(store: Store) -> None:
 def test_an_accounts_trouble_does_not_hold_up_another(store: Store) -> None:
     accounts = {"slow": AccountRule(1, 60_000), "fast": AccountRule(10, 0)}
     profiles = {name: ProfilePolicy(name, 1, 0, "f0", "io") for name in accounts}
-    store.publish(Policies(accounts, profiles), whole=True)
+    govern(store, Policies(accounts, profiles))
     for n in range(20):
         store.push([delivery([("slow", number(n))]), delivery([("fast", number(n))])])
     seen = Counter(
@@ -263,11 +264,11 @@ def test_an_accounts_trouble_does_not_hold_up_another(store: Store) -> None:
 def test_a_profile_that_moved_to_another_account_frees_the_slot_it_had(store: Store) -> None:
     accounts = {"old": AccountRule(1, 0), "new": AccountRule(1, 0)}
     stays = ProfilePolicy("old", 1, 0, "f0", "io")
-    store.publish(Policies(accounts, {"moves": stays, "stays": stays}), whole=True)
+    govern(store, Policies(accounts, {"moves": stays, "stays": stays}))
     push(store, number(1), profile="moves")
     batch = sent(store, claim(store))
     push(store, number(2), profile="stays")
-    store.publish(Policies(accounts, {"moves": ProfilePolicy("new", 1, 0, "f1", "io"), "stays": stays}), whole=True)
+    govern(store, Policies(accounts, {"moves": ProfilePolicy("new", 1, 0, "f1", "io"), "stays": stays}))
     assert idle(store) == Idle(None)
     attach(store, batch)
     assert claim(store).profile == "stays"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -15,12 +17,12 @@ import dramatiq
 from dramatiq import Worker
 from dramatiq.broker import MessageProxy
 
-from trunkline import actors, observe
+from trunkline import __version__, actors, observe
 from trunkline.actors import ATTACH_QUEUE, EVENTS_QUEUE, Actors
 from trunkline.attach import make_scrubber
 from trunkline.bland import BlandApi
 from trunkline.contract import InvalidEvent, TrunklineError
-from trunkline.dispatcher import Dispatcher, Hints
+from trunkline.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
 from trunkline.frontdoor import EventRefused, FrontDoor
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
@@ -30,6 +32,7 @@ from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store.connect import translated
+from trunkline.store.registry import Registration
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -47,6 +50,7 @@ class App:
     broker: HintBroker
     actors: Actors
     life: WorkerLife
+    registration: Registration
 
 
 class WorkerLife(dramatiq.Middleware):
@@ -73,7 +77,9 @@ class WorkerLife(dramatiq.Middleware):
         self._dispatcher = Dispatcher(
             app.opened.store,
             hints,
-            policies=policies_of(app.settings),
+            registration=app.registration,
+            beat_s=_beat_s(app.settings),
+            about=lambda: _about(worker.worker_threads, app.provisioner.busy),
             keep_attached_days=app.settings.store.keep_attached_days,
             orphaned=lambda: os.getppid() != parent or _supervisor_is_gone(),
             on_orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -127,8 +133,14 @@ def compose(settings: Settings) -> App:
 def _composed(settings: Settings, opened: Opened) -> App:
     examine_broker(opened.broker_client)
     store = opened.store
-    changed = store.publish(policies_of(settings), whole=True)
-    logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=changed)
+    registration = Registration(
+        store,
+        policies_of(settings),
+        worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        ttl_ms=int(BEATS * _beat_s(settings) * 1000),
+    )
+    joined = registration.join(_about(settings.worker.threads, 0))
+    logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=joined.changed)
     scrub = make_scrubber(settings.secret_values())
     desks = {
         name: Desk(BlandApi(account), account.base_url, account.pause_initial_s, account.pause_max_s)
@@ -148,7 +160,7 @@ def _composed(settings: Settings, opened: Opened) -> App:
     declared = actors.declare(
         broker, work=provisioner.work, take_event=front_door.take, expected=(EventRefused, InvalidEvent)
     )
-    life.app = App(settings, opened, provisioner, broker, declared, life)
+    life.app = App(settings, opened, provisioner, broker, declared, life, registration)
     return life.app
 
 
@@ -191,6 +203,18 @@ def run(env: Mapping[str, str]) -> None:
     while not stopping:
         time.sleep(STOP_LOOK_S)
     worker.stop(timeout=int(app.settings.worker.grace_s * 1000))
+
+
+def _beat_s(settings: Settings) -> float:
+    """Often enough that a worker which is gone is missed before its lease ends."""
+    return min(BEAT_S, settings.worker.lease_s / (BEATS + 1))
+
+
+def _about(threads: int, busy: int) -> dict[str, str | int]:
+    """What a worker says of itself in the register."""
+    return {
+        "host": socket.gethostname(), "pid": os.getpid(), "version": __version__, "threads": threads, "busy": busy,
+    }  # fmt: skip
 
 
 def _unread_hints(app: App) -> int:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from trunkline.observe import Log, logger
 from trunkline.store import Store, StoreError, StoreUnavailable
-from trunkline.store.model import Look, Policies
+from trunkline.store.model import Look
+from trunkline.store.registry import Registration
 
 TICK_S: Final = 1.0  # the longest that new work waits to be noticed
 LEAST_S: Final = 0.01
 HOUSEKEEPING_S: Final = 60.0
-DAY_S: Final = 86_400
-ARCHIVE_PAGE: Final = 500
+BEAT_S: Final = 5.0  # how often a worker says that it lives, unless its lease is short
+BEATS: Final = 3  # so many may go missing
+MOST_ARCHIVED: Final = 5_000  # looked at in one round of housekeeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,9 @@ class Dispatcher(threading.Thread):
         store: Store,
         hints: Hints,
         *,
-        policies: Policies,
+        registration: Registration,
+        beat_s: float = BEAT_S,
+        about: Callable[[], Mapping[str, str | int]] = dict,
         keep_attached_days: int,
         orphaned: Callable[[], bool] = lambda: False,
         on_orphaned: Callable[[], None] = lambda: None,
@@ -44,18 +49,23 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._store = store
         self._hints = hints
-        self._policies = policies
+        self._registration = registration
+        self._beat_s = beat_s
+        self._about = about
         self._keep_days = keep_attached_days
         self._orphaned = orphaned
         self._on_orphaned = on_orphaned
         self._stopping = threading.Event()
         self._store_was_away = False
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
+        self._next_beat = time.monotonic()
 
     def stop(self) -> None:
-        """Ends the thread; returns when it sends no more hints."""
+        """Ends the thread; returns when it sends no more hints and the worker is off the register."""
         self._stopping.set()
         self.join()
+        with suppress(StoreUnavailable, StoreError):  # it will be missed, a little later
+            self._registration.leave()
 
     def run(self) -> None:
         try:
@@ -81,6 +91,9 @@ class Dispatcher(threading.Thread):
                 pause = TICK_S
 
     def _tick(self) -> float:
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + self._beat_s
+            self._say_that_we_live()
         most = self._hints.free_threads()
         look = self._store.look(max(1, most))
         if look.next_lease_ms == 0:
@@ -95,11 +108,24 @@ class Dispatcher(threading.Thread):
             self._keep_house()
         return _pause(look)
 
+    def _say_that_we_live(self) -> None:
+        beat = self._registration.beat(self._about())
+        if beat.changed:
+            logger().info(Log.profiles_published, changed=beat.changed)
+        if beat.stepped_back_ms:
+            logger().warning(
+                Log.clock_stepped_back, ms=beat.stepped_back_ms, hint="times that lay ahead were put right"
+            )
+
     def _keep_house(self) -> None:
-        """Publishes again what the store may have lost, and lets old entries go."""
-        self._store.publish(self._policies, whole=False)
-        keep_from = int(time.time() // DAY_S) - self._keep_days
-        archived, _ = self._store.archive(keep_from, ARCHIVE_PAGE)
+        """Looks at every policy, in case one who does not register wrote it; lets old entries go, page by page."""
+        self._registration.govern()
+        archived = looked_at = 0
+        while looked_at < MOST_ARCHIVED and not self._stopping.is_set():
+            more, seen = self._store.archive(self._keep_days)
+            archived, looked_at = archived + more, looked_at + seen
+            if not seen:
+                break
         if archived:
             logger().info(Log.entries_archived, entries=archived)
 

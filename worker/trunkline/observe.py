@@ -45,6 +45,7 @@ class Log(StrEnum):
     configuration_warning = "configuration_warning"
     profiles_published = "profiles_published"
     entries_archived = "entries_archived"
+    clock_stepped_back = "clock_stepped_back"
     event_taken = "event_taken"
     event_refused = "event_refused"
     inventory_reconciled = "inventory_reconciled"

@@ -25,7 +25,7 @@ from trunkline.cli.tables import dead_table
 from trunkline.contract import State
 from trunkline.documents import dead_document
 from trunkline.store import reading
-from trunkline.store.model import Entry
+from trunkline.store.model import Dropped, Entry
 
 Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NUMBER...]")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="P", help="Only this profile's.")]
@@ -85,8 +85,13 @@ def dead_drop(
     Example: trunkline dead drop +14155550100
     """
     with session(config) as opened:
-        dropped = opened.store.drop_dead(_chosen(opened, numbers, profile, code, every))
-    _say(dropped, "dropped", json)
+        done = opened.store.drop_dead(_chosen(opened, numbers, profile, code, every))
+    if json:
+        print_json({"dropped": done.dropped, "given_back": done.given_back})
+    else:
+        out().print((f"{done.dropped:,} dropped" if done.dropped else "no such dead letter") + _given_back(done))
+    if not done.dropped:
+        raise typer.Exit(FAILED)
 
 
 @command
@@ -110,15 +115,15 @@ def cancel(
             taken_out = f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first."
             err().print(taken_out, markup=False)
             typer.confirm("Take them out?", abort=True, err=True)
-        dropped, marked = opened.store.cancel((entry.profile, entry.number) for entry in waiting)
+        done = opened.store.cancel((entry.profile, entry.number) for entry in waiting)
     if json:
-        print_json({"cancelled": dropped, "under_way": marked})
+        counts = {"cancelled": done.dropped, "under_way": done.under_way}
+        print_json({**counts, "in_doubt": done.in_doubt, "given_back": done.given_back})
     else:
-        out().print(
-            f"{dropped:,} cancelled"
-            + (f", {marked:,} under way (dropped unless that call attaches them)" if marked else "")
-        )
-    if not dropped + marked:
+        under_way = f", {done.under_way:,} under way (dropped unless that call attaches them)" if done.under_way else ""
+        doubt = f", {done.in_doubt:,} of them in doubt: an earlier call may have attached them" if done.in_doubt else ""
+        out().print(f"{done.dropped:,} cancelled{doubt}{under_way}{_given_back(done)}")
+    if not done.dropped + done.under_way:
         raise typer.Exit(FAILED)
 
 
@@ -214,6 +219,10 @@ def _waiting(opened: Session, numbers: list[str] | None, profile: str | None, so
         and profile in (None, entry.profile)
         and source in (None, entry.source)
     ]
+
+
+def _given_back(done: Dropped) -> str:
+    return f"; {done.given_back:,} given back to the profiles they were taken from" if done.given_back else ""
 
 
 def _say(count: int, what: str, json: bool) -> None:

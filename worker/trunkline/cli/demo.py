@@ -158,7 +158,7 @@ def _running(fail_rate: float) -> Iterator[_Stage]:
         settings = load_for_stand_in(config, env, sandbox.base_url)
         opened = open_store(settings)
         stack.callback(opened.close)
-        opened.store.publish(policies_of(settings), whole=True)
+        opened.store.publish(policies_of(settings))
         log = stack.enter_context((folder / "worker.log").open("wb"))
         beside = [receiver_program(listening)]
         supervisor = Supervisor(env, PROCESSES, settings.worker.grace_s, stderr=log, beside=beside)

@@ -71,7 +71,7 @@ def up(
         listening = stack.enter_context(listening_on(host, port))  # held here: calls wait while it starts again
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
-        opened.store.publish(policies_of(settings), whole=True)
+        opened.store.publish(policies_of(settings))
         where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
         err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
         tell_where(listening, sources)

@@ -106,7 +106,7 @@ def session(config: Path | None, *, publish: bool = False) -> Iterator[Session]:
     opened = open_store(settings)
     try:
         if publish:
-            opened.store.publish(policies_of(settings), whole=False)
+            opened.store.publish(policies_of(settings))
         yield Session(settings, opened.store)
     finally:
         opened.close()

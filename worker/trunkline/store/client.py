@@ -15,6 +15,7 @@ from trunkline.store import scripts
 from trunkline.store.connect import Client, Durability, translated
 from trunkline.store.model import (
     Batch,
+    Dropped,
     Idle,
     Leased,
     Look,
@@ -25,14 +26,18 @@ from trunkline.store.model import (
     Reaped,
     Settlement,
     StoreUnavailable,
+    Versions,
 )
 
 PREFIX: Final = "{tl}:"  # one hash tag: one slot in a cluster
 REMEMBER_MS: Final = 7 * 24 * 3600 * 1000  # how long an event id is known
 PROBE_LEASE_MS: Final = 30_000
 DISK_WAIT_MS: Final = 5_000
-NUMBERS_A_PUSH: Final = 1_000  # bounds how long one script holds the server
-NUMBERS_A_CALL: Final = 500
+REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
+NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
+NUMBERS_A_CALL: Final = 200
+PROFILES_A_PAGE: Final = 200
+DAY_MS: Final = 24 * 3600 * 1000
 
 
 class LeaseLost(Exception):
@@ -47,26 +52,39 @@ class Store:
     """
 
     def __init__(
-        self, client: Client, *, durability: Durability = Durability.memory, max_waiting: int = 2_000_000
+        self,
+        client: Client,
+        *,
+        durability: Durability = Durability.memory,
+        max_waiting: int = 2_000_000,
+        prefix: str = PREFIX,
     ) -> None:
         self.client = client
         self.durability = durability
         self.max_waiting = max_waiting
+        self.prefix = prefix
         self.now_ms: int | None = None
+        self.worker = ""  # the id of the worker that claims, "" before it has registered
+        self.digest = ""  # of its configuration; "" carries whatever was published
         self._scripts = scripts.load()
 
     def push(self, deliveries: Sequence[Delivery]) -> list[Pushed]:
         """Takes deliveries in, in order; returns when they are stored, on disk where that was asked for."""
         results: list[Pushed] = []
         for part in _parts(deliveries):
-            args = [self.max_waiting, REMEMBER_MS, *(arg for delivery in part for arg in _push_args(delivery))]
+            args = [
+                self.max_waiting,
+                REMEMBER_MS,
+                REMEMBER_FORCED_MS,
+                *(arg for delivery in part for arg in _push_args(delivery)),
+            ]
             reply = self._run("push", *args, to_disk=self.durability is Durability.waitaof)
             results += _all_pushed(part, reply)
         return results
 
     def claim(self, lease_ms: int) -> Batch | Probe | Idle:
         """The earliest due batch under a lease, or a gate's probe, or how long nothing is due."""
-        reply = self._run("claim", lease_ms, secrets.token_hex(8), PROBE_LEASE_MS)
+        reply = self._run("claim", lease_ms, secrets.token_hex(8), PROBE_LEASE_MS, self.worker, self.digest)
         match reply[0]:
             case "batch":
                 return _batch(reply)
@@ -76,7 +94,7 @@ class Store:
 
     def look(self, most: int) -> Look:
         """What a dispatcher asks each tick; counts claimable batches up to `most`."""
-        batches, due, lease = self._run("look", most)
+        batches, due, lease = self._run("look", most, self.digest)
         return Look(batches, None if due == "" else due, None if lease == "" else lease)
 
     def permit(self, batch_id: str, account: str, numbers: int | None = None) -> float:
@@ -96,7 +114,7 @@ class Store:
     def profile_refused(self, profile: str) -> str | None:
         """Why a profile's automatic pause is on, None if it is not."""
         with translated():
-            reason = self.client.hget(f"{PREFIX}policy:{profile}", "au")
+            reason = self.client.hget(f"{self.prefix}policy:{profile}", "au")
         return None if reason is None else str(reason)
 
     def reap(self, most: int = 16) -> Reaped:
@@ -128,40 +146,34 @@ class Store:
         """Dead letters, as (profile, number), back into the queue; how many were dead."""
         return sum(cast(int, self._run("replay", *part)) for part in _pairs(entries))
 
-    def drop_dead(self, entries: Iterable[tuple[str, str]]) -> int:
-        """Ends dead letters for good; how many were dead."""
-        return sum(self._run("drop", "d", *part)[0] for part in _pairs(entries))
+    def drop_dead(self, entries: Iterable[tuple[str, str]]) -> Dropped:
+        """Ends dead letters for good, and gives what they took from other profiles back to those."""
+        return self._drop("d", entries)
 
-    def cancel(self, entries: Iterable[tuple[str, str]]) -> tuple[int, int]:
-        """Takes waiting numbers out; how many, and how many are under way (dropped unless that call attaches)."""
-        dropped = marked = 0
-        for part in _pairs(entries):
-            reply = self._run("drop", "q", *part)
-            dropped, marked = dropped + reply[0], marked + reply[1]
-        return dropped, marked
+    def cancel(self, entries: Iterable[tuple[str, str]]) -> Dropped:
+        """Takes waiting numbers out, and gives what they took from other profiles back to those."""
+        return self._drop("q", entries)
 
-    def archive(self, keep_from_day: int, most: int = 500) -> tuple[int, int]:
-        """Lets go of entries closed before a day (days since 1970). Returns how many, and how many were looked at."""
-        archived, looked_at = self._run("archive", keep_from_day, most)
+    def archive(self, keep_days: int, most: int = 100) -> tuple[int, int]:
+        """Lets go of entries closed more than so many days ago. Returns how many, and how many were looked at."""
+        archived, looked_at = self._run("archive", keep_days * DAY_MS, most)
         return archived, looked_at
 
-    def publish(self, policies: Policies, *, whole: bool) -> int:
-        """What the scripts need of the configuration; `whole`: a worker's, which counts. How many profiles changed."""
-        said = {
-            "accounts": {a: {"cap": r.max_concurrency, "iv": r.interval_ms} for a, r in policies.accounts.items()},
-            "profiles": {
-                p: {
-                    "account": r.account,
-                    "size": r.max_size,
-                    "wait": r.max_wait_ms,
-                    "fp": r.fingerprint,
-                    "dirs": r.directions,
-                    "trunk": "1" if r.trunk else "",
-                }
-                for p, r in policies.profiles.items()
-            },
-        }
-        return int(self._run("publish", "1" if whole else "0", json.dumps(said)))
+    def versions(self) -> Versions:
+        """The schema of the data, of these scripts, and the oldest that may write. StoreUnfit where ours is older."""
+        return Versions(*self._run("meta", ""))
+
+    def migrated(self) -> Versions:
+        """Notes that everything in the store has been brought to the schema of these scripts."""
+        return Versions(*self._run("meta", "migrated"))
+
+    def publish(self, policies: Policies) -> int:
+        """Makes profiles and accounts known that nobody has published yet; how many profiles are new."""
+        return sum(int(self._run("publish", json.dumps(page))) for page in pages_of(policies))
+
+    def run(self, name: str, *args: str | bytes | float) -> Any:
+        """Runs a script for those of this package that have the words for what it says."""
+        return self._run(name, *args)
 
     def reject(self, *args: str | bytes | float) -> int:
         """A move of reject.lua, on disk when it returns where that was asked for; store/rejections.py has the words."""
@@ -171,6 +183,12 @@ class Store:
         """What of the invariants does not hold, a sentence each; looks at everything there is."""
         return cast(list[str], self._run("audit", clock_slack_ms))
 
+    def _drop(self, state: str, entries: Iterable[tuple[str, str]]) -> Dropped:
+        done = Dropped()
+        for part in _pairs(entries):
+            done += Dropped(*self._run("drop", state, *part))
+        return done
+
     def _run(self, name: str, *args: str | bytes | float, to_disk: bool = False) -> Any:
         script = self._scripts[name]
         now = "" if self.now_ms is None else self.now_ms
@@ -178,15 +196,15 @@ class Store:
             if to_disk:
                 return self._run_to_disk(script, (now, *args))
             try:
-                return self.client.evalsha(script.sha, 1, PREFIX, now, *args)
+                return self.client.evalsha(script.sha, 1, self.prefix, now, *args)
             except redis.exceptions.NoScriptError:
-                return self.client.eval(script.text, 1, PREFIX, now, *args)
+                return self.client.eval(script.text, 1, self.prefix, now, *args)
 
     def _run_to_disk(self, script: scripts.Script, args: tuple[str | bytes | float, ...]) -> Any:
         """WAITAOF on the connection that wrote: it covers everything this connection sent before it."""
         for _ in range(2):
             with self.client.pipeline(transaction=False) as pipe:
-                pipe.evalsha(script.sha, 1, PREFIX, *args)
+                pipe.evalsha(script.sha, 1, self.prefix, *args)
                 pipe.waitaof(1, 0, DISK_WAIT_MS)
                 reply, synced = pipe.execute(raise_on_error=False)
             if isinstance(reply, redis.exceptions.NoScriptError):
@@ -199,6 +217,18 @@ class Store:
                 raise StoreUnavailable(f"the store did not put the write on disk within {DISK_WAIT_MS / 1000:g} s")
             return reply
         raise StoreUnavailable("the store keeps forgetting its scripts")
+
+
+def pages_of(policies: Policies) -> list[dict[str, dict[str, str]]]:
+    """A configuration as the scripts read it, in pages: all accounts with the first, and some profiles with each."""
+    accounts = {name: f"{rule.max_concurrency} {rule.interval_ms:g}" for name, rule in policies.accounts.items()}
+    profiles = {name: policy.as_text() for name, policy in policies.profiles.items()}
+    names = list(profiles)
+    pages = [names[start : start + PROFILES_A_PAGE] for start in range(0, len(names), PROFILES_A_PAGE)] or [[]]
+    return [
+        {"accounts": {} if index else accounts, "profiles": {name: profiles[name] for name in page}}
+        for index, page in enumerate(pages)
+    ]
 
 
 def _parts(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -304,9 +334,13 @@ def _settlement(said: Settlement) -> dict[str, Any]:
         if said.trouble.paid:
             out["trouble"]["paid"] = _other(said.trouble.paid)
     if said.password:
-        out["password"] = {"field": said.password.field, "text": said.password.text}
+        told = (*said.attached, *(other.number for other in said.others))
+        numbers = [number for number in told if number not in said.unsent]
+        out["password"] = {
+            "profile": said.profile, "field": said.password.field, "text": said.password.text, "numbers": numbers,
+        }  # fmt: skip
     if said.password_lost:
-        out["password_lost"] = True
+        out["password_lost"] = said.profile
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from trunkline.contract import RefusalCode, State, TrunklineError
@@ -46,8 +46,8 @@ class Leased:
 
     `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
     `sent_ms`: when the doubtful request left (server clock). `attached_under`: the fingerprint of its last success.
-    `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs of it in a row
-    did not work.
+    `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs of it in a
+    row did not work.
     """
 
     number: str
@@ -133,9 +133,9 @@ class Gate:
 class Trouble:
     """The call, or the read-back before it, failed as a whole, and nothing was said about a number.
 
-    Twice in a row on an account without a success between closes the account's gate for `ms`. Where other calls of the
-    account succeeded since the batch's numbers last met such trouble, they are suspects: a batch of several is split, and
-    a lone number gets `paid`, an outcome that spends an attempt.
+    Twice in a row on an account without a success between opens the account's breaker for `ms`. Where other calls of
+    the account succeeded since the batch's numbers last met such trouble, they are suspects: a batch of several is
+    split, and a lone number gets `paid`, an outcome that spends an attempt.
     """
 
     reason: str
@@ -183,6 +183,38 @@ class Settlement:
     unsent: tuple[str, ...] = ()
     password: SealedPassword | None = None
     password_lost: bool = False
+    profile: str = ""  # whose password it is; needed with one only
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a drop or a cancel did.
+
+    `under_way`: numbers in a call just then, dropped unless that call attaches them; `in_doubt`: of those dropped,
+    numbers that an earlier call may have attached; `given_back`: entries of other profiles that own a direction again.
+    """
+
+    dropped: int = 0
+    under_way: int = 0
+    in_doubt: int = 0
+    given_back: int = 0
+
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(
+            self.dropped + other.dropped,
+            self.under_way + other.under_way,
+            self.in_doubt + other.in_doubt,
+            self.given_back + other.given_back,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The schema of the data, the one that this program writes, and the oldest that may write to the store."""
+
+    data: int
+    ours: int
+    least: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +245,11 @@ class ProfilePolicy:
     directions: str
     trunk: bool = False
 
+    def as_text(self) -> str:
+        """As the scripts read it; no part of it can hold a space."""
+        trunk = "1" if self.trunk else ""
+        return f"{self.fingerprint} {self.account} {self.max_size} {self.max_wait_ms} {self.directions} {trunk}"
+
 
 @dataclass(frozen=True, slots=True)
 class Policies:
@@ -234,12 +271,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class ProfileBook:
-    """A profile's counters; `balanced` is the conservation law for it."""
+    """A profile's counters; `carried`: a living worker's configuration has it as it was published."""
 
     profile: str
     account: str
     paused: Pause | None
     counts: Mapping[str, int]
+    carried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +290,38 @@ class AccountBook:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A registered worker as it last spoke of itself; `configuration` is a digest. Times in server ms."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    threads: int
+    busy: int
+    configuration: str
+    seen_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One end in the log of ends: the entry as it is now, and the sequence of its latest end."""
+
+    sequence: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
-    """Everything that is counted, read in one transaction."""
+    """Everything that is counted, read in one transaction; `clock_stepped`: the ms that the clock went back, and when."""
 
     profiles: tuple[ProfileBook, ...]
     accounts: tuple[AccountBook, ...]
     totals: Mapping[str, int]
     events: Mapping[str, int]
     calls: Mapping[str, int]
+    workers: tuple[WorkerSeen, ...] = ()
+    clock_stepped: tuple[int, int] | None = None
 
     @property
     def balanced(self) -> bool:
@@ -295,4 +357,4 @@ class Entry:
     answer: str = ""
     dead_code: str = ""
     dead_ms: int | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
+    in_doubt: bool = False

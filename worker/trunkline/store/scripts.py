@@ -7,7 +7,13 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
+SCHEMA: Final = 2  # what the scripts write: the same as in prelude.lua
 NAMES: Final = (
+    "meta",
+    "beat",
+    "configure",
+    "govern",
+    "publish",
     "push",
     "look",
     "claim",
@@ -18,8 +24,8 @@ NAMES: Final = (
     "replay",
     "drop",
     "archive",
+    "retime",
     "reject",
-    "publish",
     "audit",
 )
 
@@ -37,9 +43,14 @@ def load() -> dict[str, Script]:
     """Every script, read from the package's data."""
     folder = files(__package__) / "lua"
     prelude = (folder / "prelude.lua").read_text(encoding="utf-8")
-    scripts = {}
-    for name in NAMES:
-        text = f"{prelude}\n{(folder / f'{name}.lua').read_text(encoding='utf-8')}"
-        digest = sha1(text.encode(), usedforsecurity=False).hexdigest()  # what EVALSHA asks for
-        scripts[name] = Script(name, text, digest)
-    return scripts
+    return {name: assembled(name, prelude, (folder / f"{name}.lua").read_text(encoding="utf-8")) for name in NAMES}
+
+
+def assembled(name: str, prelude: str, body: str) -> Script:
+    """A script of its own first line (`#!lua` with the flags that the server needs), the prelude and the rest."""
+    shebang, rest = "", body
+    if body.startswith("#!"):
+        shebang, _, rest = body.partition("\n")
+        shebang += "\n"
+    text = f"{shebang}{prelude}\n{rest}"
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())  # what EVALSHA asks for

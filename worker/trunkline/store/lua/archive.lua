@@ -1,45 +1,74 @@
--- archive: lets go of entries that were closed (attached, superseded, dropped) before a day; they stay counted.
+#!lua flags=allow-oom
+-- archive: lets go of entries that were closed (attached, superseded, dropped) long ago; they stay counted. It follows the log of
+-- ends by a cursor: what is dead or waits again is passed over, since its next end comes later in the log. No entry goes
+-- whose end a consumer of the log (cursors) has not read.
 --
--- ARGV[2]  the first day that is kept, in days since 1970
+-- ARGV[2]  how long a closed entry is kept, ms
 -- ARGV[3]  how many at most
 -- Result   {archived, looked at}: call again until nothing was looked at
 -- Cost     5 commands an entry
-local keep_from, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+local keep, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+local CURSOR = 'archive'
 local archived, looked_at = 0, 0
+
+local function is_closed(s) return s == 'a' or s == 's' or s == 'x' end
 
 local function let_go(p, n, key)
   call('DEL', key)
-  local pol = policy(p)
-  if not pol then return end
-  for _, d in ipairs({ 'i', 'o' }) do
-    if owner_of(pol.a, n, d) == p then call('HDEL', P .. 'route:' .. pol.a .. ':' .. n, d) end
-  end
+  call('ZREM', P .. 'ended', p .. ' ' .. n)
+  withdraw(n, p)
 end
 
-while looked_at < most do
-  local first = call('ZRANGEBYSCORE', P .. 'closed', '-inf', '(' .. keep_from, 'LIMIT', 0, 1)
-  if not first[1] then break end
-  local item = call('LPOP', P .. 'closed:' .. first[1])
-  if not item then
-    call('ZREM', P .. 'closed', first[1])
-  else
-    looked_at = looked_at + 1
-    local p, n = string.match(item, '^(%S+) (.+)$')
-    local key = entry_key(p, n)
-    local e = call('HMGET', key, 's', 'u', 'z')
-    local closed = e[1] == 'a' or e[1] == 's' or e[1] == 'x'
-    if closed and math.floor(tonumber(e[2] or 0) / DAY) < keep_from then
-      if e[3] then
-        close_entry(p, n) -- its stale place is still in a list: later
-      else
-        let_go(p, n, key)
-        count(p, BOOK_OF[e[1]], -1)
-        count(p, 'archived', 1)
-        archived = archived + 1
-      end
+-- What version 0.1 listed by day enters the log, in that order.
+local function take_over()
+  while looked_at < most do
+    local day = call('ZRANGE', P .. 'closed', 0, 0)[1]
+    if not day then return end
+    local item = call('LPOP', P .. 'closed:' .. day)
+    if not item then
+      call('ZREM', P .. 'closed', day)
+    else
+      looked_at = looked_at + 1
+      local p, n = string.match(item, '^(%S+) (.+)$')
+      if is_closed(call('HGET', entry_key(p, n), 's')) and not call('ZSCORE', P .. 'ended', item) then ends(p, n) end
     end
   end
 end
-write_closed()
+
+local function slowest()
+  local least = math.huge
+  local flat = call('HGETALL', P .. 'cursors')
+  for i = 1, #flat, 2 do
+    if flat[i] ~= CURSOR then least = math.min(least, tonumber(flat[i + 1])) end
+  end
+  return least
+end
+
+take_over()
+local at = call('HGET', P .. 'cursors', CURSOR) or '0'
+local bound, passed = slowest(), at
+local page = call('ZRANGEBYSCORE', P .. 'ended', '(' .. at, '+inf', 'WITHSCORES', 'LIMIT', 0, math.max(0, most - looked_at))
+for i = 1, #page, 2 do
+  local p, n = string.match(page[i], '^(%S+) (.+)$')
+  local key = entry_key(p, n)
+  local e = call('HMGET', key, 's', 'u', 'z', 'q')
+  if tonumber(page[i + 1]) > bound then break end
+  if is_closed(e[1]) then
+    if tonumber(e[2] or e[4] or 0) + keep > NOW then break end
+    if e[3] then
+      ends(p, n) -- its stale place is still in a list: later
+    else
+      let_go(p, n, key)
+      count(p, BOOK_OF[e[1]], -1)
+      count(p, 'archived', 1)
+      archived = archived + 1
+    end
+  elseif not e[1] then
+    call('ZREM', P .. 'ended', page[i])
+  end
+  passed = page[i + 1]
+  looked_at = looked_at + 1
+end
+if passed ~= at then call('HSET', P .. 'cursors', CURSOR, passed) end
 finish()
 return { archived, looked_at }

@@ -1,3 +1,4 @@
+#!lua flags=no-writes,allow-oom
 -- audit: checks the invariants over everything there is, and changes nothing.
 --
 -- ARGV[2]  how many milliseconds the clock may have stepped back (0; tests that step it say by how much)
@@ -74,6 +75,17 @@ for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do
   end
 end
 
+-- Who wants a number: every entry has a claim on one account, and every claim an entry
+local migrated = tonumber(call('HGET', P .. 'meta', 'schema') or 0) >= SCHEMA
+local claimed = {}
+each('route:*', function(key)
+  local a, n = string.match(key, '^route:([^:]+):(.+)$')
+  for p in pairs(read_claims(a, n).of) do
+    claimed[p .. ' ' .. n] = (claimed[p .. ' ' .. n] or 0) + 1
+    if migrated and call('EXISTS', entry_key(p, n)) == 0 then complain('claim without an entry:', p, n, 'on', a) end
+  end
+end)
+
 -- 6: the books, against a count of the entries
 local found = {}
 local n_dead = 0
@@ -90,6 +102,8 @@ each('entry:*', function(key)
   if s == 'f' and in_batch[name] ~= 1 then complain('attaching in', in_batch[name] or 0, 'batches:', name) end
   if s ~= 'f' and in_batch[name] then complain('in a batch but not attaching:', name) end
   if (e[2] and 1 or 0) ~= (stale[name] or 0) then complain('stale places', stale[name] or 0, 'of', name) end
+  if migrated and s ~= 'x' and not claimed[name] then complain('entry without a claim:', name) end
+  if migrated and s ~= 'q' and s ~= 'f' and not call('ZSCORE', P .. 'ended', name) then complain('ended, but not in the log:', name) end
   if s == 'd' then
     n_dead = n_dead + 1
     if not call('ZSCORE', P .. 'dead', name) then complain('dead but not in dead:', name) end

@@ -1,24 +1,30 @@
--- claim: the earliest due batch, under a lease; accounts and, within one, profiles take turns.
+#!lua flags=allow-oom
+-- claim: the earliest due batch that this worker's configuration carries, under a lease; accounts and, within one, profiles
+-- take turns. What only other workers carry is passed over and stays due for them.
 --
 -- ARGV[2]  the lease, ms
 -- ARGV[3]  64 random bits as hex: with the counter they are the batch's id, the fencing token
 -- ARGV[4]  the lease of a probe, ms
+-- ARGV[5]  the worker's id, or "" for one that has not registered
+-- ARGV[6]  the digest of its configuration, or "": it carries everything as it was published
 -- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the gate closed, now,
---           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent, met a bare 403]} of those that have any}
+--           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent,
+--           met a bare 403, read-backs that did not work]} of those that have any}
 --          {"probe", account, times in a row that the gate closed, now}: the gate's time is over, ask GET /v1/me and report by gate
 --          {"idle", when something is due next or "", now}
--- Cost     2 commands a number
-local LEASE, SALT, PROBE_LEASE = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+-- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
+local LEASE, SALT, PROBE_LEASE, WORKER, DIGEST = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local MOST_PLACES = 2000 -- places looked at in one call; stale ones are skipped
-local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y' }
+local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y', 'ur', 'q' }
 
--- Whether an older profile that lost one of its directions to this one still has to go first.
-local function goes_first(a, n, p, pol)
-  for d in string.gmatch('io', '.') do
-    local owner = owner_of(a, n, d)
-    local other = owner and owner ~= p and policy(owner)
-    if other and #other.dirs > 1 and not other.gone and not other.op and not other.au then
-      local e = call('HMGET', entry_key(owner, n), 's', 'n')
+-- Whether an older profile that shares a direction with this one still has to go first.
+local function goes_first(a, n, p)
+  local claims = read_claims(a, n)
+  local own = claims.of[p]
+  for _, c in ipairs(claims.list) do
+    local pol = c.p ~= p and own and c.t < own.t and policy(c.p)
+    if pol and pol.a == a and not pol.op and not pol.au and not pol.cw and owns_any(claims, a, c.p) and shares(a, p, c.p) then
+      local e = call('HMGET', entry_key(c.p, n), 's', 'n')
       if e[1] == 'q' and not e[2] then return true end
     end
   end
@@ -28,12 +34,32 @@ end
 -- A number that another batch of the account has, or an older profile must send first, waits for that settle.
 local function hold(a, p, n)
   call('ZADD', P .. 'retry:' .. p, NOW + LEASE, n)
-  call('HSET', entry_key(p, n), 'n', NOW + LEASE, 'h', 1)
+  call('HSET', entry_key(p, n), 'n', NOW + LEASE, 'h', 1, 'u', NOW)
   local held = call('HGET', P .. 'waiting:' .. a, n)
   local names = held and lines(held) or {}
   for _, name in ipairs(names) do if name == p then return end end
   names[#names + 1] = p
   call('HSET', P .. 'waiting:' .. a, n, table.concat(names, '\n'))
+end
+
+-- The claim of a profile whose directions or account changed: it moves with the profile, and who owns what is settled anew.
+-- Returns whether the profile still owns a direction, and who shares one with it.
+local function claim_anew(a, p, n, queued)
+  local claims = read_claims(a, n)
+  if not claims.of[p] then
+    local t = nil
+    for _, other in ipairs(call('SMEMBERS', P .. 'accounts')) do
+      local there = other ~= a and read_claims(other, n)
+      if there and there.of[p] then
+        t = math.max(t or 0, there.of[p].t)
+        remove_claim(there, p)
+        write_claims(there, other, n)
+      end
+    end
+    add_claim(claims, p, t or queued)
+  end
+  write_claims(claims, a, n)
+  return settle_claims(claims, a, n, p)
 end
 
 -- Of the numbers at these places, those that are live and free, with what is known of them.
@@ -43,24 +69,58 @@ local function pick(p, pol, numbers, into, special, from_retry)
   for i, n in ipairs(numbers) do
     local key = entry_key(p, n)
     local e = call('HMGET', key, unpack(FIELDS))
+    local owns, contended = true, e[10]
+    if e[1] == 'q' and pol.mv and busy[i] ~= 1 and not (e[2] and not from_retry) then
+      local rivals
+      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW)
+      contend(p, n, rivals)
+      contended = contended or #rivals > 0
+    end
     if e[1] ~= 'q' or (e[2] and not from_retry) then
       call('HDEL', key, 'z') -- a stale place: it is gone now
-    elseif busy[i] == 1 or (e[10] and not from_retry and goes_first(pol.a, n, p, pol)) then
+    elseif not owns then
+      call('HDEL', key, 'n', 'h')
+      call('HSET', key, 's', 's', 'u', NOW, 'ss', 'q')
+      move(p, 'q', 's')
+      ends(p, n)
+    elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.a, n, p)) then
       hold(pol.a, p, n)
     else
       if e[2] then call('HDEL', key, 'n', 'h') end
       call('HSET', key, 's', 'f', 'u', NOW, 'l', pol.fp)
       into[#into + 1] = n
-      local forced = e[6] or e[10] -- what is there may be the other profile's
-      if e[3] or e[4] or e[5] or forced or e[7] or e[11] then
-        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '' }
+      local forced = e[6] or contended -- what is there may be the other profile's
+      if e[3] or e[4] or e[5] or forced or e[7] or e[11] or e[12] then
+        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced and 1 or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '', e[12] or '' }
       end
     end
   end
 end
 
+-- The canary alone; nil where there is none any more.
+local function take_canary(p, pol)
+  local canary = canary_time(p, pol)
+  if canary == false then
+    if pol.cw then
+      call('HDEL', P .. 'policy:' .. p, 'cw')
+      pol.cw = false
+    end
+    return nil
+  end
+  local into, special, n = {}, {}, pol.cw
+  if canary and canary <= NOW then
+    local in_retry = call('ZREM', P .. 'retry:' .. p, n) == 1
+    if not in_retry then call('LREM', P .. 'split:' .. p, 1, n) end
+    pick(p, pol, { n }, into, special, in_retry)
+  end
+  return into, special, 's'
+end
+
 local function take(p, pol)
-  local into, special, places = {}, {}, 0
+  local into, special, kind = take_canary(p, pol)
+  if into then return into, special, kind end
+  into, special = {}, {}
+  local places = 0
   while true do
     local child = call('LPOP', P .. 'split:' .. p)
     if not child then break end
@@ -70,7 +130,9 @@ local function take(p, pol)
     places = places + #numbers
     if places > MOST_PLACES then return into, special, 's' end
   end
-  local again = call('ZRANGEBYSCORE', P .. 'retry:' .. p, '-inf', NOW, 'LIMIT', 0, pol.size)
+  -- Retries take half a batch at most while there is something fresh to fill the other half.
+  local fresh = math.min(call('LLEN', P .. 'ready:' .. p), math.floor(pol.size / 2))
+  local again = call('ZRANGEBYSCORE', P .. 'retry:' .. p, '-inf', NOW, 'LIMIT', 0, pol.size - fresh)
   if #again > 0 then
     call('ZREM', P .. 'retry:' .. p, unpack(again))
     pick(p, pol, again, into, special, true)
@@ -86,7 +148,8 @@ end
 
 local function lease(a, acc, p, pol, numbers, special, kind)
   local id = call('INCR', P .. 'batches') .. '-' .. SALT
-  call('HSET', P .. 'batch:' .. id, 'p', p, 'a', a, 'fp', pol.fp, 'n', table.concat(numbers, '\n'), 'k', kind, 'slot', take_slot(a, acc))
+  call('HSET', P .. 'batch:' .. id, 'p', p, 'a', a, 'fp', pol.fp, 'n', table.concat(numbers, '\n'), 'k', kind, 'slot', take_slot(a, acc),
+    'w', WORKER, 'd', pol.dirs, 'le', LEASE)
   call('ZADD', P .. 'leases', NOW + LEASE, id)
   call('SADD', P .. 'inflight:' .. a, unpack(numbers))
   call('HINCRBY', P .. 'account:' .. a, 'run', 1)
@@ -97,32 +160,62 @@ local function lease(a, acc, p, pol, numbers, special, kind)
     next(special) and cjson.encode(special) or '{}' }
 end
 
+-- The first due profile of an account that is ours.
+local function first_of_ours(a)
+  local from = 0
+  while true do
+    local names = call('ZRANGEBYSCORE', P .. 'due:' .. a, '-inf', NOW, 'LIMIT', from, PAGE)
+    if #names == 0 then return nil end
+    local first = ours(DIGEST, names)[1]
+    if first then return first end
+    from = from + PAGE
+  end
+end
+
+local passed_over, later = 0, nil -- accounts that have nothing for us now, and when one of them will
+
+local function pass_over(a)
+  passed_over = passed_over + 1
+  local at = is_ours(DIGEST, a) and due_later(DIGEST, a) or nil
+  if at then later = math.min(later or at, at) end
+end
+
+local function idle()
+  local next_due = call('ZRANGEBYSCORE', P .. 'due', '(' .. NOW, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local at = math.min(tonumber(next_due[2]) or math.huge, later or math.huge)
+  return { 'idle', at < math.huge and math.ceil(at) or '', NOW }
+end
+
 local function next_claim()
-  for _ = 1, 64 do
-    local top = call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')
-    if not top[1] then return { 'idle', '', NOW } end
-    if tonumber(top[2]) > NOW then return { 'idle', math.ceil(tonumber(top[2])), NOW } end
-    local a = top[1]
+  for _ = 1, 256 do
+    local a = call('ZRANGEBYSCORE', P .. 'due', '-inf', NOW, 'LIMIT', passed_over, 1)[1]
+    if not a then return idle() end
     local acc = account(a)
     local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
     if not first[1] or acc.op or acc.run >= acc.cap or (acc.gu or 0) > NOW or (acc.pl or 0) > NOW or rate_opens(acc) > NOW
       or tonumber(first[2]) > NOW then
       touch(a) -- its time has moved on
+    elseif not is_ours(DIGEST, a) then
+      pass_over(a)
     elseif acc.gu then
       call('HSET', P .. 'account:' .. a, 'pl', NOW + PROBE_LEASE)
       to_touch[a] = true
       return { 'probe', a, acc.gn, NOW }
     else
-      local p = first[1]
-      local pol = policy(p)
-      call('ZREM', P .. 'due:' .. a, p)
-      if pol and pol.a == a and not pol.gone and not pol.op and not pol.au then
-        local numbers, special, kind = take(p, pol)
-        schedule(p)
-        if #numbers > 0 then return lease(a, acc, p, pol, numbers, special, kind) end
-        reschedule(p)
+      local p = first_of_ours(a)
+      if not p then
+        pass_over(a)
+      else
+        local pol = policy(p)
+        call('ZREM', P .. 'due:' .. a, p)
+        if pol and pol.a == a and not pol.op and not pol.au then
+          local numbers, special, kind = take(p, pol)
+          schedule(p)
+          if #numbers > 0 then return lease(a, acc, p, pol, numbers, special, kind) end
+          reschedule(p)
+        end
+        touch(a)
       end
-      touch(a)
     end
   end
   return { 'idle', NOW, NOW }

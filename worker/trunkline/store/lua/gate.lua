@@ -1,5 +1,6 @@
--- gate: stops and starts calls. An account has two gates, the operator's and the automatic one; a profile the same.
--- No answer of the API overwrites an operator's pause; an operator's resume also lets a closed automatic gate probe at once.
+#!lua flags=allow-oom
+-- gate: stops and starts calls. An account has an operator's pause and a breaker; a profile has an operator's pause and an automatic
+-- one. No answer of the API overwrites an operator's pause; an operator's resume also lets an open breaker probe at once.
 --
 -- ARGV[2]  pause_account, resume_account, pause_profile, resume_profile, probe_ok or probe_failed
 -- ARGV[3]  the account or profile
@@ -32,8 +33,9 @@ if what == 'pause_profile' or what == 'resume_profile' then
     call('HSET', key, 'op', reason, 'opt', NOW)
     pol.op = reason
   else
-    call('HDEL', key, 'op', 'opt', 'au', 'aut')
-    pol.op, pol.au = false, false
+    call('HDEL', key, 'op', 'opt', 'au', 'aut', 'cw', 'rf', 'rs')
+    call('DEL', P .. 'alike:' .. name)
+    pol.op, pol.au, pol.cw = false, false, false
   end
   schedule(name)
 else

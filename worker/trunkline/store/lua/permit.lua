@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- permit: leave to send one HTTP request: the batch is still ours, and its slot in the account's rate has come.
 -- This check, right before every send, is what fences a zombie: a worker that slept past its lease learns it here.
 --

@@ -3,16 +3,30 @@
 -- KEYS[1]  the prefix of every key, with the hash tag: "{tl}:" (one slot in a cluster)
 -- ARGV[1]  now in milliseconds, or "" for the server's own clock (tests inject one)
 --
+-- A script looks first and writes after, and refuses before its first write where the store asks for a newer one (meta).
+--
 -- Keys (P is the prefix, <a> an account, <p> a profile, <n> a number, times in ms):
+--   meta              hash   schema (of the data), least (the oldest schema that may write), clock (latest time that a beat saw),
+--                            stepped "<ms> <at>" (the clock's last step back), retime (what it left is being put right),
+--                            beat (when any worker last was heard of), governed (the configurations that the policies are of)
+--   workers           zset   "<digest> <id>" -> until when it counts as living
+--   worker:<id>       hash   what it says of itself: host, pid, version, threads, busy, digest, seen
+--   configs           zset   digest of a configuration -> when it was first seen
+--   config:<digest>   hash   digest, p:<p> "fingerprint account size wait directions trunk", a:<a> "cap iv"
 --   due               zset   account -> when something of it may next be claimed
 --   due:<a>           zset   profile -> when a batch of it may be claimed
 --   policy:<p>        hash   a account, s batch size, w max wait, fp fingerprint, d directions ("i", "o", "io"), tr bound to a trunk,
---                            gone (no worker knows it), op/opt operator's pause (reason, since), au/aut automatic pause,
---                            ok (fingerprint that had a success), rf/rs/rn refused alike: fingerprint, signature, numbers
+--                            dg digest of the configuration it is of, mv when directions or account last changed,
+--                            op/opt operator's pause (reason, since), au/aut automatic pause,
+--                            ok (fingerprint that had a success), ca (the number that had it last),
+--                            rf/rs refused alike: fingerprint, signature; cw the canary: an attached number that is sent again to
+--                            see whether the profile or the numbers are to blame; until then nothing else of the profile goes
+--   alike:<p>         set    the numbers refused alike since the last success
 --   policies, accounts set   every name ever published
 --   account:<a>       hash   cap, iv (ms between requests), run (batches under way), tat (rate, GCRA),
---                            op/opt operator's pause, gu/gr/gt/gn automatic gate (until, why, since, how often in a row),
---                            pl (lease of the probe), slot of the probe, half (open for one batch)
+--                            op/opt operator's pause, gu/gr/gt/gn the breaker (open until, why, since, how often in a row),
+--                            pl (lease of the probe), slot of the probe, half (open for one batch),
+--                            fw calls in a row that failed as a whole, hk when one was answered last
 --   ready:<p>         list   numbers, first in first out
 --   split:<p>         list   child batches, numbers joined by "\n", that go out as they are
 --   retry:<p>         zset   number -> when it may go again
@@ -22,17 +36,24 @@
 --                            v verify: d in doubt, c check that it is still there; t when the doubtful request left
 --                            b known absent before, y met a bare 403, f forced, g again after the settle (1, or f forced)
 --                            p fingerprint attached under, l fingerprint leased under
+--                            tr when its call last failed as a whole, ur read-backs in a row that did not work
 --                            x contended: another profile sends a direction of it too, so a read-back proves nothing
 --                            z a stale place of it is still in ready or split, w closing wish (s or x) to apply at settle
+--                            ss state it was superseded in
 --                            ec ea em er last error: code, the API's code, message, the API's own words; dc da dead code, at; j attempts it took to attach
---   route:<a>:<n>     hash   i, o: "<time of the newest event> <profile>" a direction
+--   route:<a>:<n>     hash   everybody who wants the number, as "<time of its newest event> <profile>": i and o, those who own a
+--                            direction; h, the others, a line each. Also the index of a number's profiles
 --   waiting:<a>       hash   number -> profiles held until the batch that has it is settled, joined by "\n"
---   batch:<id>        hash   p, a, fp, n numbers joined by "\n", k kind (r ready, s split), slot of its next request, sent
+--   batch:<id>        hash   p, a, fp, n numbers joined by "\n", k kind (r ready, s split), slot of its next request, sent,
+--                            w worker, d directions it sends, le lease
 --   leases            zset   batch -> when its lease ends
 --   inflight:<a>      set    the numbers under way
---   seen:<source>:<event_id>  string, 7 days
+--   seen:<source>:<event_id>  string, 7 days;  forced:<source>:<event_id>  string, a minute
 --   dead              zset   "<p> <n>" -> since when
---   closed            zset   day -> day;  closed:<day> list "<p> <n>" closed on that day, for the archive
+--   ended             zset   "<p> <n>" -> sequence of its latest end, of whatever kind: a compacted log, read by cursor
+--   sequence          string the last sequence;  cursors  hash  consumer -> the sequence it has read up to
+--   closed            zset   day -> day;  closed:<day> list "<p> <n>": what version 0.1 wrote in place of ended
+--   secret:<p>        hash   register passwords, sealed
 --   rejected          zset   id -> when it last came, in the order of coming;  rejected_of:<source> the same of one source
 --   rejected_counts, rejected_sizes  zset  source -> how many of them, how many bytes of them it holds
 --   rejected:<id>     hash   what could not be taken in: s source, c code, m message, r request (JSON: method, URL, headers),
@@ -40,10 +61,15 @@
 --                            f first came, l last came, n times
 --   inventory:<source>, purchases:<source>  string, 24 hours, 30 days: where reading a carrier's inventory or log goes on
 --                            (of purchases with the event ids that were taken, a line each)
---   outcomes          stream, trimmed;  books hash;  books:<p> hash
+--   books hash;  books:<p> hash
 
 local P = KEYS[1]
 local call = redis.call
+local SCHEMA = 2 -- what these scripts write
+local least = tonumber(call('HGET', P .. 'meta', 'least') or nil)
+if least and least > SCHEMA then
+  return redis.error_reply('TRUNKLINEOLD this program writes schema ' .. SCHEMA .. ', and the store takes ' .. least .. ' or newer')
+end
 local NOW = tonumber(ARGV[1])
 if not NOW then
   local t = call('TIME')
@@ -51,8 +77,9 @@ if not NOW then
 end
 
 local BOOK_OF = { q = 'queued', f = 'attaching', a = 'attached', d = 'dead', s = 'superseded', x = 'dropped' }
-local STREAM_LENGTH = 20000
 local DAY = 86400000
+local STEP = 2000 -- ms back that are no jitter of the clock
+local FUTURE = 60000 -- ms ahead of the clock that no time of ours can be: the clock stood wrong when it was written
 
 local function entry_key(p, n) return P .. 'entry:' .. p .. ':' .. n end
 
@@ -85,25 +112,28 @@ local policies = {}
 local function policy(p)
   local known = policies[p]
   if known == nil then
-    local v = call('HMGET', P .. 'policy:' .. p, 'a', 's', 'w', 'fp', 'd', 'gone', 'op', 'au', 'ok', 'rf', 'rs', 'rn')
-    known = v[1] and { a = v[1], size = tonumber(v[2]), wait = tonumber(v[3]), fp = v[4], dirs = v[5], gone = v[6],
-      op = v[7], au = v[8], ok = v[9], rf = v[10], rs = v[11], rn = v[12] } or false
+    local v = call('HMGET', P .. 'policy:' .. p, 'a', 's', 'w', 'fp', 'd', 'op', 'au', 'ok', 'rf', 'rs', 'mv', 'ca', 'cw')
+    known = v[1] and { a = v[1], size = tonumber(v[2]), wait = tonumber(v[3]), fp = v[4], dirs = v[5],
+      op = v[6], au = v[7], ok = v[8], rf = v[9], rs = v[10], mv = v[11], ca = v[12], cw = v[13] } or false
     policies[p] = known
   end
   return known or nil
 end
 
-local function account(a)
-  local v = call('HMGET', P .. 'account:' .. a, 'cap', 'iv', 'run', 'tat', 'op', 'gu', 'pl', 'half', 'gn')
-  local half = v[8]
-  local iv = tonumber(v[2]) or 0
-  return { cap = half and 1 or tonumber(v[1]) or 1, iv = iv, run = tonumber(v[3]) or 0, tat = tonumber(v[4]) or 0, op = v[5],
-    gu = tonumber(v[6]), pl = tonumber(v[7]), half = half, gn = tonumber(v[9]) or 0 }
-end
-
 -- The account's rate (GCRA): every request has a slot, one interval after the one before it. A claim takes its slot up to
 -- AHEAD early, so that the next batch is ready when its slot comes and no thread asks in vain; permit keeps it waiting.
 local AHEAD = 1000
+
+local function account(a)
+  local v = call('HMGET', P .. 'account:' .. a, 'cap', 'iv', 'run', 'tat', 'op', 'gu', 'pl', 'half', 'gn')
+  local half = v[8]
+  local cap, iv = tonumber(v[1]) or 1, tonumber(v[2]) or 0
+  local tat, probe = tonumber(v[4]) or 0, tonumber(v[7])
+  if tat > NOW + AHEAD + cap * iv + FUTURE then tat = NOW end
+  if probe and probe > NOW + FUTURE then probe = nil end
+  return { cap = half and 1 or cap, iv = iv, run = tonumber(v[3]) or 0, tat = tat, op = v[5],
+    gu = tonumber(v[6]), pl = probe, half = half, gn = tonumber(v[9]) or 0 }
+end
 
 local function rate_opens(acc) return acc.tat - AHEAD end
 
@@ -119,16 +149,27 @@ local to_schedule, to_touch = {}, {}
 
 local function schedule(p) to_schedule[p] = true end
 
+-- When the canary of a profile may go; nil while it is under way, false where there is none (any more).
+local function canary_time(p, pol)
+  if not pol.cw then return false end
+  local e = call('HMGET', entry_key(p, pol.cw), 's', 'n')
+  if e[1] == 'f' then return nil end
+  return e[1] == 'q' and (tonumber(e[2]) or NOW)
+end
+
 -- When a batch of the profile may be claimed, from what waits now; nil when nothing does or it may not go.
 local function due_time(p, pol)
-  if pol.gone or pol.op or pol.au then return nil end
+  if pol.op or pol.au then return nil end
+  local canary = canary_time(p, pol)
+  if canary ~= false then return canary end
   if call('EXISTS', P .. 'split:' .. p) == 1 then return NOW end
   local ready = call('LLEN', P .. 'ready:' .. p)
   if ready >= pol.size then return NOW end
   local due = nil
   if ready > 0 then
     local v = call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), 's', 'q')
-    due = v[1] == 'q' and tonumber(v[2]) + pol.wait or NOW
+    local since = v[1] == 'q' and tonumber(v[2]) or NOW
+    due = v[1] == 'q' and since <= NOW + STEP and since + pol.wait or NOW -- queued later than now: the clock has stepped back
   end
   local first = call('ZRANGE', P .. 'retry:' .. p, 0, 0, 'WITHSCORES')
   if first[1] then
@@ -167,25 +208,26 @@ local function touch(a)
   call('ZADD', P .. 'due', at, a)
 end
 
--- The outcome stream gets one entry for all numbers of a profile that a script brings to the same end.
-local outcomes = {}
+-- The log of ends: what a script brings to an end goes to its end, with the next sequences.
+local ended = {}
 
-local function tell(p, n, state, code)
-  local name = p .. ' ' .. state .. (code or '')
-  local told = outcomes[name]
-  if not told then told = { p = p, state = BOOK_OF[state], code = code or '' }; outcomes[name] = told end
-  told[#told + 1] = n
-end
+local function ends(p, n) ended[#ended + 1] = p .. ' ' .. n end
 
-local function write_outcomes()
-  for _, told in pairs(outcomes) do
-    call('XADD', P .. 'outcomes', 'MAXLEN', '~', STREAM_LENGTH, '*', 'profile', told.p, 'state', told.state, 'at', NOW,
-      'code', told.code, 'numbers', table.concat(told, '\n'))
+local function write_ended()
+  if #ended == 0 then return end
+  local sequence = call('INCRBY', P .. 'sequence', #ended) - #ended
+  for from = 1, #ended, 500 do
+    local args = {}
+    for i = from, math.min(from + 499, #ended) do
+      args[#args + 1] = sequence + i
+      args[#args + 1] = ended[i]
+    end
+    call('ZADD', P .. 'ended', unpack(args))
   end
 end
 
 local function finish()
-  write_outcomes()
+  write_ended()
   for p in pairs(to_schedule) do reschedule(p) end
   for a in pairs(to_touch) do touch(a) end
   for p, book in pairs(moved) do
@@ -195,22 +237,6 @@ local function finish()
   end
   for field, by in pairs(totals) do
     if by ~= 0 then call('HINCRBY', P .. 'books', field, by) end
-  end
-end
-
--- Closed entries are listed by day, so that the archive finds the old ones without a scan.
-local closing = {}
-
-local function close_entry(p, n)
-  closing[#closing + 1] = p .. ' ' .. n
-end
-
-local function write_closed()
-  if #closing == 0 then return end
-  local day = math.floor(NOW / DAY)
-  call('ZADD', P .. 'closed', day, day)
-  for i = 1, #closing, 1000 do
-    call('RPUSH', P .. 'closed:' .. day, unpack(closing, i, math.min(i + 999, #closing)))
   end
 end
 
@@ -238,7 +264,7 @@ end
 local function die(p, n, code)
   call('HSET', entry_key(p, n), 's', 'd', 'dc', code, 'da', NOW, 'u', NOW)
   call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
-  tell(p, n, 'd', code)
+  ends(p, n)
 end
 
 -- Wakes the profiles that hold a number until this account's batch is done with it.
@@ -262,41 +288,246 @@ local function wake_waiting(a, numbers)
   end
 end
 
-local function owner_of(a, n, direction)
-  local v = call('HGET', P .. 'route:' .. a .. ':' .. n, direction)
-  if not v then return nil end
-  local at, p = string.match(v, '^(%S+) (.+)$')
-  return p, tonumber(at)
-end
+-- Who wants a number, and who gets it. Everybody with an entry of it has a claim, as old as its newest event. A direction
+-- belongs to the newest claim of those profiles that send it, on this account, as their policies are now.
 
--- The newest event by which a profile owns a direction of the number; nil if it owns none.
-local function newest_of(a, n, p)
-  local newest = nil
-  for direction in string.gmatch('io', '.') do
-    local owner, at = owner_of(a, n, direction)
-    if owner == p then newest = math.max(newest or at, at) end
+local function route_key(a, n) return P .. 'route:' .. a .. ':' .. n end
+
+-- The claims on a number: a list of {p, t}, and the same by profile.
+local function read_claims(a, n)
+  local v = call('HMGET', route_key(a, n), 'i', 'o', 'h')
+  local list, of = {}, {}
+  local function add(text)
+    local t, p = string.match(text, '^(%S+) (.+)$')
+    t = tonumber(t)
+    if not t then return end
+    if of[p] then
+      of[p].t = math.max(of[p].t, t)
+    else
+      of[p] = { p = p, t = t }
+      list[#list + 1] = of[p]
+    end
   end
-  return newest
+  if v[1] then add(v[1]) end
+  if v[2] then add(v[2]) end
+  for _, line in ipairs(v[3] and lines(v[3]) or {}) do add(line) end
+  return { list = list, of = of, i = v[1], o = v[2], h = v[3] }
 end
 
--- After an older profile's call went out, the newer owner of one of its directions has to go again. Of two that own a
--- direction each and send both, only the one with the newer event does: else each would undo the other for ever.
-local function reassert(a, n, p)
+local function sends(a, p, d)
   local pol = policy(p)
-  local newest = newest_of(a, n, p)
-  for direction in string.gmatch(pol and pol.dirs or '', '.') do
-    local owner, at = owner_of(a, n, direction)
-    local other = owner and owner ~= p and policy(owner)
-    if other and not (#other.dirs > 1 and newest and newest >= at) then
-      local key = entry_key(owner, n)
-      local e = call('HMGET', key, 's', 'z')
-      if e[1] == 'a' then
-        call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
-        move(owner, 'a', 'q')
-        enqueue_again(owner, n, e[2])
+  return pol and pol.a == a and string.find(pol.dirs, d, 1, true) ~= nil
+end
+
+local function owner_in(claims, a, d)
+  local best = nil
+  for _, c in ipairs(claims.list) do
+    if (not best or c.t > best.t) and sends(a, c.p, d) then best = c end
+  end
+  return best
+end
+
+local function owns_any(claims, a, p)
+  for d in string.gmatch('io', '.') do
+    local owner = owner_in(claims, a, d)
+    if owner and owner.p == p then return true end
+  end
+  return false
+end
+
+local function shares(a, p, q)
+  for d in string.gmatch('io', '.') do
+    if sends(a, p, d) and sends(a, q, d) then return true end
+  end
+  return false
+end
+
+local function claim_text(c) return string.format(c.t % 1 == 0 and '%d %s' or '%.3f %s', c.t, c.p) end
+
+local function write_claims(claims, a, n)
+  local key = route_key(a, n)
+  local placed, others, set, gone = {}, {}, {}, {}
+  for d in string.gmatch('io', '.') do
+    local owner = owner_in(claims, a, d)
+    local text = owner and claim_text(owner) or nil
+    if owner then placed[owner.p] = true end
+    if text and text ~= claims[d] then
+      set[#set + 1] = d
+      set[#set + 1] = text
+    elseif claims[d] and not text then
+      gone[#gone + 1] = d
+    end
+  end
+  for _, c in ipairs(claims.list) do
+    if not placed[c.p] then others[#others + 1] = claim_text(c) end
+  end
+  local rest = #others > 0 and table.concat(others, '\n') or nil
+  if rest and rest ~= claims.h then
+    set[#set + 1] = 'h'
+    set[#set + 1] = rest
+  elseif claims.h and not rest then
+    gone[#gone + 1] = 'h'
+  end
+  if #set > 0 then call('HSET', key, unpack(set)) end
+  if #gone > 0 then call('HDEL', key, unpack(gone)) end
+end
+
+-- Enters a claim that comes from elsewhere; of two that are as old, nobody knows which came first: the one that is here stays.
+local function add_claim(claims, p, t)
+  local taken = {}
+  for _, c in ipairs(claims.list) do taken[string.format('%.3f', c.t)] = true end
+  while taken[string.format('%.3f', t)] do t = t - 0.001 end
+  claims.of[p] = { p = p, t = t }
+  claims.list[#claims.list + 1] = claims.of[p]
+end
+
+local function remove_claim(claims, p)
+  claims.of[p] = nil
+  for i, c in ipairs(claims.list) do
+    if c.p == p then table.remove(claims.list, i); return end
+  end
+end
+
+-- push keeps the numbers of a profile together until its end; what looks at places before that writes them out first.
+local flush_ready = function() end
+
+-- Sends an attached number again, as another profile's call may have changed what it had.
+local function send_again(p, n)
+  local key = entry_key(p, n)
+  local e = call('HMGET', key, 's', 'z')
+  if e[1] ~= 'a' then return false end
+  call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
+  move(p, 'a', 'q')
+  enqueue_again(p, n, e[2])
+  return true
+end
+
+-- After a call of p for these directions went out, the owner of one of them has to go again, if it has been attached.
+-- It is newer, so this ends.
+local function reassert(a, n, p, dirs)
+  local claims = read_claims(a, n)
+  for d in string.gmatch(dirs, '.') do
+    local owner = owner_in(claims, a, d)
+    if owner and owner.p ~= p then send_again(owner.p, n) end
+  end
+end
+
+-- A newer claim took every direction of this profile's entry.
+local function supersede(a, p, n)
+  local key = entry_key(p, n)
+  local e = call('HMGET', key, 's', 'n', 'x', 'k', 'v')
+  local s = e[1]
+  if s == 'f' then call('HSET', key, 'w', 's'); return end
+  if s ~= 'q' and s ~= 'a' and s ~= 'd' then return end
+  if s == 'q' then
+    if not e[2] then flush_ready(p) end
+    give_up_place(p, n, e[2])
+  end
+  if s == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) end
+  call('HSET', key, 's', 's', 'u', NOW, 'ss', s)
+  move(p, s, 's')
+  ends(p, n)
+  if s == 'q' and e[3] and (e[4] or e[5] == 'd') then reassert(a, n, p, policy(p).dirs) end -- an earlier try may have gone through
+end
+
+-- A superseded entry owns a direction again. `untouched`: nothing was sent by whoever had it meanwhile.
+local function restore(p, n, untouched)
+  local key = entry_key(p, n)
+  local e = call('HMGET', key, 's', 'z', 'ss', 'w')
+  if e[1] == 'f' and e[4] == 's' then
+    call('HDEL', key, 'w')
+    return true
+  end
+  if e[1] ~= 's' then return false end
+  call('HDEL', key, 'ss')
+  if e[3] == 'd' then
+    call('HSET', key, 's', 'd', 'u', NOW, 'da', NOW)
+    call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
+    move(p, 's', 'd')
+    ends(p, n)
+  elseif e[3] == 'a' and untouched then
+    call('HSET', key, 's', 'a', 'u', NOW)
+    move(p, 's', 'a')
+    ends(p, n)
+  else
+    call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'tr', 'ur')
+    call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
+    move(p, 's', 'q')
+    enqueue_again(p, n, e[2])
+  end
+  return true
+end
+
+-- Brings the other entries of a number in line with who owns what; p is who asks. Returns who shares a direction with p.
+local function settle_claims(claims, a, n, p)
+  local rivals = {}
+  local mine = owns_any(claims, a, p)
+  for _, c in ipairs(claims.list) do
+    local pol = c.p ~= p and policy(c.p)
+    if pol and pol.a == a then
+      if not owns_any(claims, a, c.p) then
+        supersede(a, c.p, n)
+      else
+        restore(c.p, n, false)
+        if mine and shares(a, p, c.p) then rivals[#rivals + 1] = c.p end
       end
     end
   end
+  return mine, rivals
+end
+
+local function contend(p, n, rivals)
+  if #rivals == 0 then return end
+  call('HSET', entry_key(p, n), 'x', 1)
+  for _, rival in ipairs(rivals) do
+    if call('EXISTS', entry_key(rival, n)) == 1 then call('HSET', entry_key(rival, n), 'x', 1) end
+  end
+end
+
+-- Whether any other open or attached entry shares a direction with this one.
+local function is_contended(claims, a, n, p)
+  for _, c in ipairs(claims.list) do
+    if c.p ~= p and shares(a, p, c.p) then
+      local s = call('HGET', entry_key(c.p, n), 's')
+      if s == 'q' or s == 'f' or s == 'a' or s == 'd' then return true end
+    end
+  end
+  return false
+end
+
+-- The accounts on which a profile may have a claim: one, unless it has moved.
+local function accounts_of(p)
+  local pol = policy(p)
+  if not pol then return {} end
+  return pol.mv and call('SMEMBERS', P .. 'accounts') or { pol.a }
+end
+
+-- Takes the claims of a profile on a number away; returns those that others have there, by account.
+local function withdraw(n, p)
+  local left = {}
+  for _, a in ipairs(accounts_of(p)) do
+    local claims = read_claims(a, n)
+    if claims.of[p] then
+      remove_claim(claims, p)
+      write_claims(claims, a, n)
+      left[a] = claims
+    end
+  end
+  return left
+end
+
+-- An entry was ended by hand: its claim is gone, and what it took goes back to whoever had it. `sent`: a call of it may have
+-- gone out, on this account and for these directions. Returns how many entries got something back.
+local function release(a, n, p, dirs, sent)
+  local given = 0
+  for other, claims in pairs(withdraw(n, p)) do
+    for _, c in ipairs(claims.list) do
+      local pol = policy(c.p)
+      if pol and pol.a == other and owns_any(claims, other, c.p) and restore(c.p, n, not sent) then given = given + 1 end
+    end
+  end
+  if sent then reassert(a, n, p, dirs) end
+  return given
 end
 
 -- Ends a batch: no lease, nothing of it in flight, the account's slot free.
@@ -308,7 +539,7 @@ local function end_batch(id, a, numbers)
   to_touch[a] = true
 end
 
--- Closes the automatic gate. Calls that were already out may say the same again: they move its end, and count once.
+-- Opens the account's breaker. Calls that were already out may say the same again: they move its end, and count once.
 local function close_gate(a, ms, reason)
   local key = P .. 'account:' .. a
   local v = call('HMGET', key, 'gu', 'gn')
@@ -318,4 +549,50 @@ local function close_gate(a, ms, reason)
   call('HSETNX', key, 'gt', NOW)
   call('HDEL', key, 'half', 'pl')
   to_touch[a] = true
+end
+
+-- What a worker's configuration carries; the digest "" carries everything.
+local PAGE = 64
+
+-- Of these profiles, those that it carries as they were published.
+local function ours(digest, names)
+  if digest == '' or #names == 0 then return names end
+  local fields, carried = {}, {}
+  for i, p in ipairs(names) do fields[i] = 'p:' .. p end
+  for i, text in ipairs(call('HMGET', P .. 'config:' .. digest, unpack(fields))) do
+    local pol = text and policy(names[i])
+    if pol and string.match(text, '^(%S+)') == pol.fp then carried[#carried + 1] = names[i] end
+  end
+  return carried
+end
+
+local function is_ours(digest, a) return digest == '' or call('HEXISTS', P .. 'config:' .. digest, 'a:' .. a) == 1 end
+
+-- When something of ours is due in an account that others' profiles keep due.
+local function due_later(digest, a)
+  local from = 0
+  while true do
+    local names = call('ZRANGEBYSCORE', P .. 'due:' .. a, '(' .. NOW, '+inf', 'LIMIT', from, PAGE)
+    local first = ours(digest, names)[1]
+    if first then return tonumber(call('ZSCORE', P .. 'due:' .. a, first)) end
+    if #names < PAGE then return nil end
+    from = from + PAGE
+  end
+end
+
+-- The configurations of living workers, the newest first: of two, the one that was first seen later counts.
+local function living_configurations()
+  local digests, known = {}, {}
+  for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'workers', '(' .. NOW, '+inf')) do
+    local digest = string.match(member, '^(%S+) ')
+    if digest and not known[digest] then
+      known[digest] = tonumber(call('ZSCORE', P .. 'configs', digest) or nil) or 0
+      digests[#digests + 1] = digest
+    end
+  end
+  table.sort(digests, function(x, y)
+    if known[x] ~= known[y] then return known[x] > known[y] end
+    return x > y
+  end)
+  return digests
 end

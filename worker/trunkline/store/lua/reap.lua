@@ -1,40 +1,57 @@
+#!lua flags=allow-oom
 -- reap: takes up the numbers of batches whose lease ran out: their worker crashed, hangs or lost the store.
--- They go out again as they were together; two crashes split them, a lone number's third is a dead letter.
+-- They go out again as they were together; two crashes split them, a lone number's third is a dead letter. A worker that still
+-- lives did not crash: it could not say in time what became of them, and nothing is counted.
 --
 -- ARGV[2]  how many batches at most
 -- Result   {batches reaped, numbers taken up, when the next lease ends or "", now}
 -- Cost     4 commands a number
 local reaped, taken_up = 0, 0
 
-local function take_up(a, p, n, sent)
+local function is_living(worker)
+  if not worker or worker == '' then return false end
+  local digest = call('HGET', P .. 'worker:' .. worker, 'digest')
+  local lives_until = digest and tonumber(call('ZSCORE', P .. 'workers', digest .. ' ' .. worker) or nil)
+  return (lives_until or 0) > NOW
+end
+
+local function take_up(a, p, n, sent, dirs, crashed)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v')
+  local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'p')
   call('HDEL', key, 'g', 'w')
-  if e[3] and (sent or e[4] or e[5] == 'd') then reassert(a, n, p) end
+  local tried = sent or e[4] or e[5] == 'd'
   if e[1] then
+    if sent and e[5] ~= 'c' then call('HSET', key, 'v', 'd', 't', sent) end
+    if e[1] == 's' then call('HSET', key, 'ss', 'q') end
     call('HSET', key, 's', e[1], 'u', NOW)
+    call('HDEL', key, 'k', 'c', 'f', 'tr', 'ur')
     move(p, 'f', e[1])
-    tell(p, n, e[1])
-    close_entry(p, n)
+    ends(p, n)
+    if e[1] == 'x' then release(a, n, p, dirs, tried or e[6]) end
+    if tried then reassert(a, n, p, dirs) end
     return nil
   end
+  if e[3] and tried then reassert(a, n, p, dirs) end
   if e[2] == 'f' then call('HSET', key, 'f', 1) end
   if sent then call('HSET', key, 'v', 'd', 't', sent) end
-  return call('HINCRBY', key, 'c', 1)
+  return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent')
+  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w')
   local p, a, numbers, sent = b[1], b[2], lines(b[3]), b[4]
+  local pol = policy(p)
+  local dirs = b[5] or (pol and pol.dirs) or ''
+  local crashed = not is_living(b[6])
   local open, crashes = {}, 0
   for _, n in ipairs(numbers) do
-    local c = take_up(a, p, n, sent)
+    local c = take_up(a, p, n, sent, dirs, crashed)
     if c then
       open[#open + 1] = n
       crashes = math.max(crashes, c)
     end
   end
-  if #open == 1 and crashes >= 3 then
+  if #open == 1 and crashes >= 3 and crashed then
     local key = entry_key(p, open[1])
     call('HSET', key, 'ec', 'crashed_worker', 'ea', '', 'em', 'three workers in a row ended while they had this number', 'er', '')
     move(p, 'f', 'd')
@@ -55,7 +72,6 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0
   reaped = reaped + 1
   taken_up = taken_up + #open
 end
-write_closed()
 finish()
 local soonest = call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
 return { reaped, taken_up, soonest[2] or '', NOW }

@@ -1,3 +1,4 @@
+#!lua
 -- reject: keeps what was delivered and could not be taken in, for the operator, and lets go of it. How much is kept is bounded:
 -- the source that holds most gives up its oldest, so that none loses its own to another that sends much; those are counted as
 -- rejections_let_go. The same rejection again takes the older one's place and counts its times.

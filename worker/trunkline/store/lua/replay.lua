@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- replay: dead letters go back into the queue, with all their attempts.
 --
 -- ARGV[2…] (profile, number) for each
@@ -10,7 +11,7 @@ for i = 2, #ARGV, 2 do
   local e = call('HMGET', key, 's', 'z')
   if e[1] == 'd' then
     call('ZREM', P .. 'dead', p .. ' ' .. n)
-    call('HDEL', key, 'k', 'c', 'dc', 'da')
+    call('HDEL', key, 'k', 'c', 'dc', 'da', 'v', 't', 'b', 'tr', 'ur')
     call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
     move(p, 'd', 'q')
     enqueue_again(p, n, e[2])

@@ -1,40 +1,83 @@
--- settle: one outcome for every number of a batch, at once; a batch settles at most once, and a stranger's settle changes nothing.
--- What it is not told of becomes verify if the request was sent, and goes back as it was if not.
+#!lua flags=allow-oom
+-- settle: one outcome for every number of a batch, at once; a batch settles at most once, and a stranger's settle changes nothing
+-- (but a register password that came with it is kept). What it is not told of becomes verify if it was sent, and goes back
+-- as it was if not.
 --
 -- ARGV[2]  the batch's id
 -- ARGV[3]  JSON {fp: fingerprint the worker sent under, attached: [number], healthy: the API answered as it should,
---            others: [[number, kind, at ms, code, api code, message, answer]], absent: [numbers a read-back did not find],
---            gate: {ms, reason} or absent, refused: {signature, numbers, reason} or absent}
---          kinds: retry (at, counts an attempt), verify (the same, read back first), dead (code of the dead letter in place
---          of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once;
+--            others: [[number, kind, at ms, code, api code, message, answer, free, unread]], absent: [numbers a read-back did
+--            not find], unsent: [numbers that were not in the request], gate: {ms, reason} or absent,
+--            trouble: {ms, reason, paid: an item as in others, or absent} or absent,
+--            refused: {signature, numbers, reason} or absent, password: {profile, field, text, numbers} or absent,
+--            password_lost: profile or absent}
+--          kinds: retry (at, counts an attempt unless it is free), verify (the same, read back first), dead (code of the dead
+--          letter in place of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once;
 --          the code "forbidden" is remembered: a bare 403 met it)
 -- Result   1, or 0 if the batch is not ours any more
 -- Cost     5 commands a number
 local id, said = ARGV[2], cjson.decode(ARGV[3])
-local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'k', 'sent')
+local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'k', 'sent', 'd')
+
+if said.password then -- shown once by the API, so it is kept whoever has the batch now
+  call('HSET', P .. 'secret:' .. said.password.profile, said.password.field,
+    cjson.encode({ at = NOW, sealed = said.password.text, batch = id, numbers = said.password.numbers }))
+end
+if said.password_lost then call('HSET', P .. 'secret:' .. said.password_lost, 'lost', NOW) end
 if not b[1] then return 0 end
-local p, a, numbers, kind, sent = b[1], b[2], lines(b[3]), b[4], b[5]
-local outcome, absent = {}, {}
+
+local p, a, numbers, kind, sent, dirs = b[1], b[2], lines(b[3]), b[4], b[5], b[6]
+local pol = policy(p)
+dirs = dirs or (pol and pol.dirs) or ''
+local moved_meanwhile = not pol or pol.a ~= a or pol.dirs ~= dirs
+local outcome, absent, unsent = {}, {}, {}
 for _, n in ipairs(said.attached) do outcome[n] = { n, 'attached' } end
 for _, o in ipairs(said.others) do outcome[o[1]] = o end
 for _, n in ipairs(said.absent) do absent[n] = true end
+for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
+
+-- Look first.
+local entries = {}
+for _, n in ipairs(numbers) do
+  local v = call('HMGET', entry_key(p, n), 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec', 'y', 'tr', 'ur', 'p')
+  entries[n] = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == 'c', doubt = v[5] == 'd',
+    trouble = tonumber(v[11] or nil), attached_under = v[13], sent = sent and not unsent[n],
+    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] or v[11] or v[12] }
+end
+local account_key = P .. 'account:' .. a
+local known = call('HMGET', account_key, 'fw', 'hk', 'gu')
+local healthy_at = tonumber(known[2] or nil)
+
+-- The call failed as a whole, and others of the account did not since its numbers last failed so: they are suspects.
+local function are_suspects()
+  if not said.trouble or not healthy_at then return false end
+  for _, n in ipairs(numbers) do
+    local o = outcome[n]
+    local failed = entries[n].trouble
+    if o and o[8] == 1 and o[9] ~= 1 and failed and failed < healthy_at then return true end
+  end
+  return false
+end
+local suspects = are_suspects()
 
 local halves, backs = {}, {}
-local n_attached = 0
+local n_attached, last_attached = 0, nil
 
-local function close(n, key, state)
+local function close(n, key, e, state, in_doubt)
   call('HSET', key, 's', state, 'u', NOW)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w')
+  call('HDEL', key, 'k', 'c', 'f', 'g', 'w', 'tr', 'ur', 'n')
+  if in_doubt and e.sent then
+    call('HSET', key, 'v', 'd', 't', sent)
+  elseif not in_doubt then
+    call('HDEL', key, 'v', 't', 'b')
+  end
   move(p, 'f', state)
-  tell(p, n, state)
-  close_entry(p, n)
+  ends(p, n)
 end
 
 local function attach(n, key, e)
   n_attached = n_attached + 1
   call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp, 'j', (tonumber(e.attempts) or 0) + 1)
-  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'ec', 'ea', 'em', 'er') end
-  tell(p, n, 'a')
+  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er') end
   if e.again then
     call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
     if e.again == 'f' then call('HSET', key, 'f', 1) end
@@ -42,8 +85,10 @@ local function attach(n, key, e)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
     move(p, 'f', 'a')
-    close_entry(p, n)
+    ends(p, n)
+    last_attached = n
   end
+  if e.contended and not is_contended(read_claims(a, n), a, n, p) then call('HDEL', key, 'x') end
 end
 
 local function note_error(key, o)
@@ -56,26 +101,45 @@ local function wait_until(n, key, at)
   move(p, 'f', 'q')
 end
 
-local function try_again(n, key, o, in_doubt)
-  call('HINCRBY', key, 'k', 1)
-  note_error(key, o)
-  if in_doubt and sent then
+-- What the last request of a number left behind: in doubt when it may have arrived, as it was when it did not go out.
+local function note_doubt(n, key, e, in_doubt)
+  if absent[n] then call('HSET', key, 'b', 1) end
+  if in_doubt and e.sent then
     call('HSET', key, 'v', 'd', 't', sent)
-  elseif in_doubt then -- a read-back that did not work: the doubt, and since when, stay as they were
+  elseif not in_doubt and e.sent then
+    call('HDEL', key, 'v', 't')
+  elseif in_doubt and not e.check then -- a read-back that did not work: the doubt, and since when, stay as they were
     call('HSETNX', key, 'v', 'd')
     call('HSETNX', key, 't', NOW)
-  else
-    call('HDEL', key, 'v', 't')
   end
-  if absent[n] then call('HSET', key, 'b', 1) end
+end
+
+local function try_again(n, key, e, o, in_doubt)
+  if o[8] == 1 then
+    call('HSET', key, 'tr', NOW)
+  else
+    call('HINCRBY', key, 'k', 1)
+  end
+  if o[9] == 1 then call('HINCRBY', key, 'ur', 1) else call('HDEL', key, 'ur') end
+  note_error(key, o)
+  note_doubt(n, key, e, in_doubt)
   call('HDEL', key, 'c')
   wait_until(n, key, o[3])
+end
+
+local function halve(n, key, e, o, in_doubt)
+  note_error(key, o)
+  note_doubt(n, key, e, in_doubt)
+  call('HSET', key, 's', 'q', 'u', NOW)
+  if o[8] == 1 then call('HSET', key, 'tr', NOW) end
+  move(p, 'f', 'q')
+  halves[#halves + 1] = n
 end
 
 local function bury(n, key, e, o)
   call('HINCRBY', key, 'k', 1)
   note_error(key, o)
-  call('HDEL', key, 'c', 'g', 'f', e.check and 'v' or 'c') -- refused: there is nothing left to check
+  call('HDEL', key, 'c', 'g', 'f', 'v', 't', 'b', 'tr', 'ur') -- refused: nothing is in doubt, and there is nothing left to check
   if e.again then -- a newer event came while it was under way: it counts
     call('HDEL', key, 'k')
     call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
@@ -106,37 +170,62 @@ local function put_back(n, key, o)
   call('HDEL', key, 'c')
 end
 
+-- The canary was refused as the others were: it stays attached as it was, and the profile is to blame.
+local canary = pol and pol.cw
+local canary_said = nil
+
+local function spare_canary(n, key, e)
+  call('HSET', key, 's', 'a', 'u', NOW)
+  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
+  if e.again then
+    call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
+    if e.again == 'f' then call('HSET', key, 'f', 1) end
+    move(p, 'f', 'q')
+    call('RPUSH', P .. 'ready:' .. p, n)
+  else
+    move(p, 'f', 'a')
+    ends(p, n)
+  end
+end
+
 for _, n in ipairs(numbers) do
-  local key = entry_key(p, n)
-  local v = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec', 'y')
-  local e = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == 'c', tried = sent or v[4] or v[5] == 'd',
-    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] }
+  local key, e = entry_key(p, n), entries[n]
   local o = outcome[n]
-  if not o then o = { n, sent and 'verify' or 'back', sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
+  if not o then o = { n, e.sent and 'verify' or 'back', e.sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
+  local free = said.trouble and o[8] == 1 and o[9] ~= 1
+  if free and suspects and #numbers == 1 and said.trouble.paid then o = said.trouble.paid end
   local what = o[2]
+  local tried = e.sent or e.attempts or e.doubt
   local over = e.wish == 's' or (e.wish == 'x' and what ~= 'attached')
   -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
   local stays = e.wish == 'x' and e.check and not e.contended and (what == 'verify' or what == 'back')
+  if n == canary then canary_said = what end
   if over then
-    close(n, key, stays and 'a' or e.wish)
+    local state = stays and 'a' or e.wish
+    if e.wish == 's' then call('HSET', key, 'ss', what == 'attached' and 'a' or 'q') end
+    if what == 'attached' then call('HSET', key, 'p', said.fp) end
+    close(n, key, e, state, not stays and (what == 'verify' or (what == 'back' and e.doubt)))
+    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end
   elseif what == 'attached' then
     attach(n, key, e)
+  elseif n == canary and what == 'dead' then
+    spare_canary(n, key, e)
+  elseif (what == 'retry' or what == 'verify') and free and suspects and #numbers > 1 then
+    halve(n, key, e, o, what == 'verify')
+    carry(key, e)
   elseif what == 'retry' or what == 'verify' then
-    try_again(n, key, o, what == 'verify')
+    try_again(n, key, e, o, what == 'verify')
     carry(key, e)
   elseif what == 'dead' then
     bury(n, key, e, o)
   elseif what == 'split' then
-    note_error(key, o)
-    call('HSET', key, 's', 'q', 'u', NOW)
+    halve(n, key, e, o, false)
     carry(key, e)
-    move(p, 'f', 'q')
-    halves[#halves + 1] = n
   else
     put_back(n, key, o)
     carry(key, e)
   end
-  if e.contended and e.tried and (over or what == 'attached' or what == 'dead') then reassert(a, n, p) end
+  if (e.contended or moved_meanwhile) and tried and (over or what == 'attached' or what == 'dead') then reassert(a, n, p, dirs) end
 end
 
 if #halves > 0 then
@@ -156,48 +245,74 @@ if #backs > 0 then
   end
 end
 
--- The automatic gate: closed by trouble with the account, opened wide by an answer that is in order.
-local account_key = P .. 'account:' .. a
+-- The account's breaker: opened by trouble with the account, or by calls that failed as a whole, twice in a row without an
+-- answer between; closed by an answer that is in order.
 if said.gate then
   close_gate(a, said.gate.ms, said.gate.reason)
+elseif said.trouble and not suspects then
+  if call('HINCRBY', account_key, 'fw', 1) >= 2 then close_gate(a, said.trouble.ms, said.trouble.reason) end
 elseif said.healthy then
-  call('HDEL', account_key, 'half')
-  if call('HEXISTS', account_key, 'gu') == 0 then call('HDEL', account_key, 'gn', 'gt', 'gr') end
+  call('HDEL', account_key, 'half', 'fw')
+  call('HSET', account_key, 'hk', NOW)
+  if not known[3] then call('HDEL', account_key, 'gn', 'gt', 'gr') end
 end
 
--- Three lone numbers refused alike under a fingerprint without a success: the profile is wrong, not the numbers.
-local pol = policy(p)
-if pol and n_attached > 0 and pol.ok ~= said.fp then
-  call('HSET', P .. 'policy:' .. p, 'ok', said.fp)
-  call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'rn')
-elseif pol and said.refused and pol.ok ~= said.fp and pol.fp == said.fp then
-  local alike = pol.rf == said.fp and pol.rs == said.refused.signature and lines(pol.rn) or {}
-  local known = {}
-  for _, n in ipairs(alike) do known[n] = true end
-  for _, n in ipairs(said.refused.numbers) do
-    if not known[n] then alike[#alike + 1] = n; known[n] = true end
-  end
-  call('HSET', P .. 'policy:' .. p, 'rf', said.fp, 'rs', said.refused.signature, 'rn', table.concat(alike, '\n'))
-  if #alike >= 3 then
-    call('HSET', P .. 'policy:' .. p, 'au', 'refused alike: ' .. said.refused.reason, 'aut', NOW)
-    call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'rn')
-    pol.au = true
-    for _, n in ipairs(alike) do
-      local key = entry_key(p, n)
-      if call('HGET', key, 's') == 'd' then
-        call('ZREM', P .. 'dead', p .. ' ' .. n)
-        call('HDEL', key, 'dc', 'da', 'k', 'c')
-        call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
-        move(p, 'd', 'q')
-        call('RPUSH', P .. 'ready:' .. p, n)
-      end
+-- Refused alike since the last success: either the profile is wrong, or the numbers are. One that is attached already decides.
+local POLICY, ALIKE = P .. 'policy:' .. p, P .. 'alike:' .. p
+local MOST_ALIKE = 1000
+
+local function forget_alike()
+  call('HDEL', POLICY, 'rf', 'rs', 'cw')
+  call('DEL', ALIKE)
+  pol.cw, pol.rf = false, false
+end
+
+local function pause_profile(reason)
+  call('HSET', POLICY, 'au', 'refused alike: ' .. reason, 'aut', NOW)
+  pol.au = true
+  for _, n in ipairs(call('SMEMBERS', ALIKE)) do
+    local key = entry_key(p, n)
+    local e = call('HMGET', key, 's', 'z')
+    if e[1] == 'd' then
+      call('ZREM', P .. 'dead', p .. ' ' .. n)
+      call('HDEL', key, 'dc', 'da', 'k', 'c')
+      call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
+      move(p, 'd', 'q')
+      enqueue_again(p, n, e[2])
     end
+  end
+  forget_alike()
+end
+
+local function send_canary()
+  local key = entry_key(p, pol.ca or '')
+  local e = pol.ca and call('HMGET', key, 's', 'p', 'z', 'x') or {}
+  if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike() end -- nobody to ask: the numbers stand as they are
+  call('HSET', POLICY, 'cw', pol.ca)
+  pol.cw = pol.ca
+  call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
+  move(p, 'a', 'q')
+  call('LPUSH', P .. 'split:' .. p, pol.ca)
+end
+
+if pol and canary_said == 'dead' then
+  pause_profile(said.refused and said.refused.reason or 'an attached number was refused when it was sent again')
+elseif pol and n_attached > 0 then
+  if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
+  if pol.rf or canary_said then forget_alike() end
+elseif pol and said.refused and pol.fp == said.fp and not pol.au then
+  if pol.rf ~= said.fp or pol.rs ~= said.refused.signature then
+    call('HSET', POLICY, 'rf', said.fp, 'rs', said.refused.signature)
+    if not pol.cw then call('DEL', ALIKE) end
+  end
+  if call('SCARD', ALIKE) < MOST_ALIKE then call('SADD', ALIKE, unpack(said.refused.numbers)) end
+  if call('SCARD', ALIKE) >= 3 and not pol.cw then
+    if pol.ok ~= said.fp then pause_profile(said.refused.reason) else send_canary() end
   end
 end
 
 end_batch(id, a, numbers)
 wake_waiting(a, numbers)
 schedule(p)
-write_closed()
 finish()
 return 1

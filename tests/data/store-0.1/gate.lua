@@ -1,0 +1,44 @@
+-- gate: stops and starts calls. An account has two gates, the operator's and the automatic one; a profile the same.
+-- No answer of the API overwrites an operator's pause; an operator's resume also lets a closed automatic gate probe at once.
+--
+-- ARGV[2]  pause_account, resume_account, pause_profile, resume_profile, probe_ok or probe_failed
+-- ARGV[3]  the account or profile
+-- ARGV[4]  the reason (pause_*, probe_failed)
+-- ARGV[5]  how long the gate stays closed, ms (probe_failed)
+-- Result   1, or 0 for a name that nobody published
+-- Cost     constant
+local what, name, reason, ms = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+
+local function account_gate(key)
+  if what == 'pause_account' then
+    call('HSET', key, 'op', reason, 'opt', NOW)
+  elseif what == 'resume_account' then
+    call('HDEL', key, 'op', 'opt', 'pl')
+    if call('HEXISTS', key, 'gu') == 1 then call('HSET', key, 'gu', NOW) end
+  elseif what == 'probe_ok' then
+    call('HDEL', key, 'gu', 'gr', 'pl')
+    call('HSET', key, 'half', 1)
+  else
+    close_gate(name, ms, reason)
+  end
+  to_touch[name] = true
+end
+
+if what == 'pause_profile' or what == 'resume_profile' then
+  local pol = policy(name)
+  if not pol then return 0 end
+  local key = P .. 'policy:' .. name
+  if what == 'pause_profile' then
+    call('HSET', key, 'op', reason, 'opt', NOW)
+    pol.op = reason
+  else
+    call('HDEL', key, 'op', 'opt', 'au', 'aut')
+    pol.op, pol.au = false, false
+  end
+  schedule(name)
+else
+  if call('SISMEMBER', P .. 'accounts', name) == 0 then return 0 end
+  account_gate(P .. 'account:' .. name)
+end
+finish()
+return 1

@@ -1,0 +1,35 @@
+-- permit: leave to send one HTTP request: the batch is still ours, and its slot in the account's rate has come.
+-- This check, right before every send, is what fences a zombie: a worker that slept past its lease learns it here.
+--
+-- ARGV[2]  the batch's id, or "" for a probe
+-- ARGV[3]  the account
+-- ARGV[4]  how many numbers an attach request carries; "" for any other request
+-- Result   {"ok", now}, {"wait", ms until the rate allows it}, or {"lost"}: the lease is over or another has the batch
+-- Cost     5 commands
+local id, a, n_numbers = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local EARLY = 5 -- ms that a request may leave before its slot; waking up for less costs more than it spares
+local batch = P .. 'batch:' .. id
+if id ~= '' then
+  local ends = tonumber(call('ZSCORE', P .. 'leases', id) or nil)
+  if not ends or ends <= NOW then return { 'lost' } end
+end
+local holder = id ~= '' and batch or P .. 'account:' .. a
+local slot = call('HGET', holder, 'slot')
+if not slot then
+  slot = take_slot(a, account(a))
+  call('HSET', holder, 'slot', slot)
+  to_touch[a] = true
+end
+local wait = math.ceil(tonumber(slot) - NOW - EARLY)
+if wait > 0 then
+  finish()
+  return { 'wait', wait }
+end
+call('HDEL', holder, 'slot')
+if n_numbers then
+  call('HSETNX', batch, 'sent', NOW)
+  tally('calls', 1)
+  tally('numbers', n_numbers)
+end
+finish()
+return { 'ok', NOW }

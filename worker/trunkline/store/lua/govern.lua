@@ -1,0 +1,66 @@
+#!lua flags=allow-oom
+-- govern: brings policies in line with the configurations of living workers: that of a profile is the one of the newest
+-- configuration that has it. A profile that none has stays as it was; it waits, since a claim takes only what its worker carries.
+--
+-- ARGV[2]  JSON {accounts: [name], profiles: [name]}
+-- ARGV[3]  the configurations that the pages before this one were for (the first: ""), joined by spaces
+-- ARGV[4]  "1": the last page: from now on the policies are of these configurations, if they still are those of all who live
+-- Result   {the configurations of all who live, joined by spaces: other than in ARGV[3] means to begin again, profiles changed}
+-- Cost     2 commands a profile, and 8 for one that changes
+local said, before = cjson.decode(ARGV[2]), ARGV[3]
+local digests = living_configurations()
+local living = table.concat(digests, ' ')
+local changed = 0
+
+local function newest(field)
+  for _, digest in ipairs(digests) do
+    local text = call('HGET', P .. 'config:' .. digest, field)
+    if text then return text, digest end
+  end
+end
+
+for _, a in ipairs(said.accounts) do
+  local text = newest('a:' .. a)
+  if text then
+    local cap, iv = string.match(text, '^(%S+) (%S+)$')
+    local old = call('HMGET', P .. 'account:' .. a, 'cap', 'iv')
+    if old[1] ~= cap or old[2] ~= iv then
+      call('SADD', P .. 'accounts', a)
+      call('HSET', P .. 'account:' .. a, 'cap', cap, 'iv', iv)
+      to_touch[a] = true
+    end
+  end
+end
+
+local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
+  local key = P .. 'policy:' .. p
+  if old[1] and old[1] ~= a then
+    call('ZREM', P .. 'due:' .. old[1], p)
+    to_touch[old[1]] = true
+  end
+  if old[1] and (old[1] ~= a or old[5] ~= dirs) then call('HSET', key, 'mv', NOW) end
+  if old[4] and old[4] ~= fp then -- a mended profile goes again
+    call('HDEL', key, 'au', 'aut', 'rf', 'rs', 'cw')
+    call('DEL', P .. 'alike:' .. p)
+  end
+  call('HSET', key, 'a', a, 's', size, 'w', wait, 'fp', fp, 'd', dirs, 'tr', trunk, 'dg', digest)
+  call('HDEL', key, 'gone')
+  call('SADD', P .. 'policies', p)
+  policies[p] = nil
+  schedule(p)
+  changed = changed + 1
+end
+
+for _, p in ipairs(said.profiles) do
+  local text, digest = newest('p:' .. p)
+  if text then
+    local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+    local old = call('HMGET', P .. 'policy:' .. p, 'a', 's', 'w', 'fp', 'd', 'dg', 'gone')
+    if old[1] ~= a or old[2] ~= size or old[3] ~= wait or old[4] ~= fp or old[5] ~= dirs or old[6] ~= digest or old[7] then
+      change(p, old, digest, fp, a, size, wait, dirs, trunk)
+    end
+  end
+end
+if ARGV[4] == '1' and living == before then call('HSET', P .. 'meta', 'governed', living) end
+finish()
+return { living, changed }

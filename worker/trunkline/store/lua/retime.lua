@@ -1,0 +1,56 @@
+#!lua flags=allow-oom
+-- retime: puts times right that were written while the clock stood ahead of what it says now.
+--
+-- ARGV[2]  a profile, or "" for accounts and leases; "done" once everything has been looked at
+-- ARGV[3…] numbers of it that wait for their retry
+-- Result   how many times were put right
+-- Cost     2 commands a number
+local p = ARGV[2]
+local mended = 0
+
+local function accounts()
+  for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
+    local key = P .. 'account:' .. a
+    local v = call('HMGET', key, 'gu', 'gt', 'pl')
+    local closed_until, since, probe = tonumber(v[1] or nil), tonumber(v[2] or nil), tonumber(v[3] or nil)
+    if closed_until and (since or 0) > NOW then
+      call('HSET', key, 'gu', math.min(closed_until, NOW + FUTURE), 'gt', NOW)
+      mended = mended + 1
+    end
+    if probe and probe > NOW + FUTURE then call('HDEL', key, 'pl') end
+    to_touch[a] = true
+  end
+end
+
+local function leases()
+  local held = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
+  for i = 1, #held, 2 do
+    local length = tonumber(call('HGET', P .. 'batch:' .. held[i], 'le') or nil) or FUTURE
+    if tonumber(held[i + 1]) > NOW + length then
+      call('ZADD', P .. 'leases', NOW + length, held[i])
+      mended = mended + 1
+    end
+  end
+end
+
+if p == '' then
+  accounts()
+  leases()
+elseif p == 'done' then
+  call('HDEL', P .. 'meta', 'retime')
+else
+  for i = 3, #ARGV do
+    local key = entry_key(p, ARGV[i])
+    local e = call('HMGET', key, 's', 'n', 'u')
+    local ahead = (tonumber(e[3] or nil) or 0) - NOW
+    if e[1] == 'q' and e[2] and ahead > 0 then
+      local at = math.max(NOW, tonumber(e[2]) - ahead)
+      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])
+      call('HSET', key, 'n', at, 'u', NOW)
+      mended = mended + 1
+    end
+  end
+  schedule(p)
+end
+finish()
+return mended
