@@ -313,7 +313,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Everything that is counted, read in one transaction; `clock_stepped`: the ms that the clock went back, and when."""
+    """Everything that is counted, read in one transaction; `clock_stepped`: ms that the clock went back, and when."""
 
     profiles: tuple[ProfileBook, ...]
     accounts: tuple[AccountBook, ...]
