@@ -42,11 +42,13 @@ class Log(StrEnum):
     register_password_kept = "register_password_kept"  # noqa: S105 - an event's name
     register_password_lost = "register_password_lost"  # noqa: S105 - an event's name
     store_unavailable = "store_unavailable"
+    store_available = "store_available"
     configuration_warning = "configuration_warning"
     profiles_published = "profiles_published"
     entries_archived = "entries_archived"
     event_taken = "event_taken"
     event_refused = "event_refused"
+    event_waits = "event_waits"
     inventory_reconciled = "inventory_reconciled"
     inventory_failed = "inventory_failed"
     purchases_unread = "purchases_unread"
