@@ -33,6 +33,13 @@ type = "inbound"
 
 
 ONLY = {"TRUNKLINE_THREADS": "1"}
+ONE_THREAD = [
+    pytest.param((), id="our command"),
+    pytest.param(
+        (sys.executable, "-m", "dramatiq", "trunkline.app:main", "--processes", "1", "--threads", "1"),
+        id="dramatiq's command",
+    ),
+]
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
@@ -133,14 +140,34 @@ def test_a_message_waits_for_a_store_that_is_away(server: Server, env: dict[str,
                 until(lambda: states(Store(client), "+14155550100") == [State.attached], "the number is attached")
 
 
+@pytest.mark.parametrize("command", ONE_THREAD)
+def test_a_store_that_was_away_is_told_in_a_handful_of_lines(
+    server: Server, env: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with (
+        Sandbox(SandboxRules(fail_rate=0, latency_s=1)) as slow,
+        working(tmp_path / "worker.log", env | {"TRUNKLINE_API_BASE_URL": slow.base_url}, *command) as worker,
+    ):
+        send(server, {"event_id": "evt-1", "number": "+14155550100", "profile": "support"})
+        with server.client() as client:
+            store = Store(client)
+            until(lambda: states(store, "+14155550100") == [State.attaching], "a call is under way")
+            server.process.kill()
+            server.process.wait()
+        until(lambda: len(worker.logged("store_unavailable")) == 2, "the worker misses the store and the queue")
+        time.sleep(4)  # what would be told again and again
+        with back_again(server, tmp_path / "valkey"), server.client() as client:
+            until(lambda: states(Store(client), "+14155550100") == [State.attached], "the number is attached")
+            until(lambda: len(worker.logged("store_available")) == 2, "the worker sees them again")
+            assert worker.stop() == 0
+        assert len(worker.logged("store_unavailable")) == 2
+        assert len(worker.logged("store_available")) == 2
+    text = worker.log.read_text("utf-8")
+    assert "Traceback" not in text
+    assert "dramatiq" not in "".join(line for line in text.splitlines() if line.startswith("{"))
+
+
 WAITING = ("+14155550101", "+14155550102", "+14155550103")
-ONE_THREAD = [
-    pytest.param((), id="our command"),
-    pytest.param(
-        (sys.executable, "-m", "dramatiq", "trunkline.app:main", "--processes", "1", "--threads", "1"),
-        id="dramatiq's command",
-    ),
-]
 
 
 @contextmanager

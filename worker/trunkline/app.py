@@ -28,6 +28,7 @@ from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
+from trunkline.store import StoreError
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -134,7 +135,7 @@ def _composed(settings: Settings, opened: Opened) -> App:
     )
     life = WorkerLife()
     broker = HintBroker(middleware=[life])
-    attach = actors.declare_attach(broker, provisioner.work)
+    attach = actors.declare_attach(broker, lambda: _work(provisioner))
     events = EventsBroker(opened.broker_client)
     front_door = FrontDoor(store, settings, events.stopping)
     actors.declare_events(events, front_door.take, expected=(EventRefused, InvalidEvent, GivenBack))
@@ -181,6 +182,14 @@ def run(env: Mapping[str, str]) -> None:
     while not stopping:
         time.sleep(STOP_LOOK_S)
     worker.stop(timeout=int(app.settings.worker.grace_s * 1000))
+
+
+def _work(provisioner: Provisioner) -> bool:
+    try:
+        return provisioner.work()
+    except StoreError as error:  # a store that refuses commands may take them later; the dispatcher hints again
+        logger().error(Log.store_unavailable, error=str(error))
+        return False
 
 
 def _send_hints(app: App, n: int) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from trunkline.observe import Log, logger
+from trunkline.observe import UNTOLD, Log, logger
 from trunkline.phone import mask
 from trunkline_producers.deliveries import Taken
 
@@ -64,6 +64,4 @@ class Tally:
             return
         self._told[what] = now
         untold = self._untold.pop(what, 0)
-        logger().warning(
-            event, source=source, reason=reason, **more, **({"and_before_untold": untold} if untold else {})
-        )
+        logger().warning(event, source=source, reason=reason, **more, **({UNTOLD: untold} if untold else {}))
