@@ -64,6 +64,8 @@ class Log(StrEnum):
     delivery_unverified = "delivery_unverified"
     delivery_rejected = "delivery_rejected"
     numbers_leaving = "numbers_leaving"
+    rejections_filling = "rejections_filling"
+    rejections_full = "rejections_full"
     rejection_replayed = "rejection_replayed"
     rejection_not_replayed = "rejection_not_replayed"
 

@@ -50,6 +50,10 @@ class Tally:
         """A delivery that could not be stored and was sent away."""
         self._tell(Log.store_unavailable, source, "unavailable", error=why)
 
+    def no_room(self, source: str, why: str) -> None:
+        """A delivery that can't be taken in and was sent away, as there is no room to keep it."""
+        self._tell(Log.rejections_full, source, "full", error=why)
+
     def flush(self) -> None:
         """Logs the sums since the last time; nothing where nothing came."""
         sums, self._sums = self._sums, {}
