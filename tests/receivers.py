@@ -65,6 +65,7 @@ def settings_with(
     routes: tuple[Route, ...] = (),
     token: str | None = None,
     max_body_bytes: int = 1_048_576,
+    max_kept_bytes: int = 268_435_456,
     public_url: str | None = PUBLIC_URL,
 ) -> Settings:
     """Settings with these sources; their tables have Secrets where the file has references."""
@@ -78,6 +79,7 @@ def settings_with(
             public_url=public_url,
             token=secret(token, "TOKEN") if token else None,
             max_body_bytes=max_body_bytes,
+            max_kept_bytes=max_kept_bytes,
         ),
     )
 

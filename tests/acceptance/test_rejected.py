@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,13 @@ def test_they_are_dropped_by_id_by_source_or_all(trunkline: Commands) -> None:
     assert trunkline("rejected", "drop", "--all").code == 1
 
 
-def test_the_list_says_how_many_had_to_go(trunkline: Commands, store: Store) -> None:
-    rejections.keep(store, KEPT[0], most=1, counts=True)
-    assert trunkline("rejected", "list").out.endswith("2 older ones were let go to make room\n")
+def test_list_and_status_say_when_the_room_runs_out(trunkline: Commands, store: Store) -> None:
+    with (trunkline.folder / "trunkline.toml").open("a", encoding="utf-8") as config:
+        config.write("[server]\nmax_body_bytes = 65536\nmax_kept_bytes = 65536\n")
+    asked = ("rejected", "list"), ("status",)
+    assert not any("max_kept_bytes" in trunkline(*words).out for words in asked)
+    rejections.keep(store, replace(KEPT[0], id="d" * 16, body=b"x" * 60_000), counts=True)
+    assert all("of 65,536 bytes for what could not be taken in are used" in trunkline(*words).out for words in asked)
 
 
 def test_check_says_all_that_a_route_asks(trunkline: Commands) -> None:

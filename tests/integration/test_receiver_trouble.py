@@ -85,6 +85,52 @@ def test_what_a_full_queue_sent_away_is_kept_where_its_source_never_repeats_it(s
         assert (kept.code, kept.body) == ("queue_full", event("evt_1").encode())
 
 
+SMALL = 65_536  # bytes of what can't be taken in that are kept
+NO_EVENT = "x" * 30_000
+
+
+def no_event(index: int) -> str:
+    return f"{index} {NO_EVENT}"
+
+
+def test_what_there_is_no_room_to_keep_is_sent_away_and_nothing_that_was_kept_goes_for_it(store: Store) -> None:
+    with receiving(store, settings_with(SOURCES, max_body_bytes=SMALL, max_kept_bytes=SMALL)) as site:
+        assert [site.post("crm", no_event(index)).status_code for index in range(2)] == [422, 422]
+        answer = site.post("crm", no_event(2))
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "60")
+        assert [kept.body.decode() for kept in rejections.listed(store)] == [no_event(1), no_event(0)]
+        assert site.post("crm", event("evt_1")).status_code == 200, "what can be taken in is"
+        assert counted(store) == {"accepted": 1, "duplicate": 0, "rejected": 2}
+
+        rejections.drop(store, [rejections.listed(store)[-1].id])
+        assert site.post("crm", no_event(2)).status_code == 422
+        assert len(rejections.listed(store)) == 2
+
+
+def test_what_its_source_never_repeats_is_kept_when_others_are_sent_away(store: Store) -> None:
+    with receiving(store, settings_with(SOURCES, max_body_bytes=SMALL, max_kept_bytes=SMALL)) as site:
+        for index in range(2):
+            site.post("crm", no_event(index))
+        short = NO_EVENT[:14_000]
+        assert site.post("crm", short).status_code == 503
+        assert site.post("once", short).status_code == 200
+        assert site.post("once", f"another {short}").status_code == 503, "nobody is told that it is kept if it is not"
+        assert [kept.source for kept in rejections.listed(store)] == ["once", "crm", "crm"]
+
+
+def test_a_program_is_told_to_come_again_where_what_the_operator_could_mend_has_no_room(store: Store) -> None:
+    settings = settings_with(SOURCES, max_body_bytes=SMALL, max_kept_bytes=SMALL, public_url=None)
+    with receiving(store, settings) as site:
+        for index in range(2):
+            site.post("crm", no_event(index))
+        events = [{"event_id": f"evt_{index}", "number": number(index)} for index in range(80)]  # and no route
+        answer = site.client.post("/v1/events", json=events)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert (
+            site.client.post("/v1/events", json=[{**each, "profile": "support"} for each in events]).status_code == 202
+        )
+
+
 def restarted(server: Server) -> subprocess.Popen[str]:
     """The server's process again, with the same port and directory; ready."""
     process = subprocess.Popen(server.process.args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

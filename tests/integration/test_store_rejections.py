@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from conftest import NOON
 from servers import HOST, running
@@ -16,7 +17,7 @@ from store_steps import go_on, is_sound
 from trunkline.store import Durability, Store, StoreUnavailable, reading, rejections
 from trunkline.store.client import PREFIX
 from trunkline.store.connect import CONNECTION
-from trunkline.store.rejections import Kept, Rejection
+from trunkline.store.rejections import Kept, KeptFull, Rejection
 
 HEADERS = {"content-type": "application/json", "ce-type": "x"}
 
@@ -28,17 +29,24 @@ def rejection(
     return Rejection(f"{index:016x}", source, code, "has no number", "POST", url, HEADERS, body)
 
 
-def keep(store: Store, *several: Rejection, most: int = 1_000, most_bytes: int = 1_000_000, renew: bool = True) -> None:
+def keep(
+    store: Store, *several: Rejection, most_bytes: int = 1_000_000, comes_again: bool = True, renew: bool = True
+) -> None:
     for each in several:
-        rejections.keep(store, each, most=most, most_bytes=most_bytes, counts=True, renew=renew)
+        rejections.keep(store, each, most_bytes=most_bytes, comes_again=comes_again, counts=True, renew=renew)
+
+
+def refused(store: Store, *several: Rejection, most_bytes: int, comes_again: bool = True) -> bool:
+    """Whether none of them was kept, and nothing was changed by that."""
+    before = rejections.listed(store), rejections.bytes_kept(store), reading.books(store).events
+    for each in several:
+        with pytest.raises(KeptFull, match="max_kept_bytes"):
+            keep(store, each, most_bytes=most_bytes, comes_again=comes_again)
+    return (rejections.listed(store), rejections.bytes_kept(store), reading.books(store).events) == before
 
 
 def ids(found: list[Kept]) -> list[int]:
     return [int(kept.id, 16) for kept in found]
-
-
-def bytes_kept(store: Store) -> int:
-    return int(store.client.hget(f"{PREFIX}books", "rejected_bytes") or 0)
 
 
 def test_a_rejection_comes_back_as_it_was_kept(store: Store) -> None:
@@ -95,48 +103,74 @@ def test_more_than_a_page_of_them_is_listed_whole(store: Store) -> None:
     assert ids(rejections.listed(store)) == list(reversed(range(120)))
 
 
-def test_the_oldest_go_when_there_are_too_many_and_are_counted(store: Store) -> None:
-    keep(store, *(rejection(index) for index in range(5)), most=3)
-    assert ids(rejections.listed(store)) == [4, 3, 2]
-    assert rejections.let_go(store) == 2
-    keep(store, rejection(2), most=3)
-    assert (ids(rejections.listed(store)), rejections.let_go(store)) == ([2, 4, 3], 2)
+def test_none_is_ever_let_go_of_to_make_room(store: Store) -> None:
+    keep(store, *(rejection(index, body=b"x" * 3_000) for index in range(3)), most_bytes=10_000)
+    assert refused(
+        store, rejection(3, body=b"x" * 3_000), rejection(4, source="crm", body=b"x" * 900), most_bytes=10_000
+    )
+    keep(store, rejection(5), most_bytes=10_000)  # smaller, and fits
+    assert ids(rejections.listed(store)) == [5, 2, 1, 0]
+    assert 9_000 < rejections.bytes_kept(store) <= 10_000
     assert is_sound(store)
 
 
-def test_the_oldest_go_when_they_are_too_large_together(store: Store) -> None:
-    keep(store, *(rejection(index, body=b"x" * 3_000) for index in range(5)), most_bytes=10_000)
-    assert ids(rejections.listed(store)) == [4, 3, 2]
-    assert 9_000 < bytes_kept(store) <= 10_000
-    keep(store, rejection(3, body=b"x" * 9_000), most_bytes=10_000)
-    assert ids(rejections.listed(store)) == [3]
-    assert rejections.let_go(store) == 4
+def test_there_is_no_bound_on_how_many_are_kept(store: Store) -> None:
+    keep(store, *(rejection(index, body=b"") for index in range(1_500)))
+    assert len(rejections.listed(store, most=2_000)) == 1_500
     assert is_sound(store)
 
 
-def test_a_source_that_sends_many_makes_room_by_its_own(store: Store) -> None:
-    once = rejection(0, source="aircall")
-    keep(store, once, *(rejection(index, code="no_route") for index in range(1, 20)), most=5)
-    assert ids(rejections.listed(store)) == [19, 18, 17, 16, 0]
-    assert rejections.let_go(store) == 15
+def test_room_that_was_made_is_used(store: Store) -> None:
+    keep(store, rejection(1, body=b"x" * 9_000), most_bytes=10_000)
+    assert refused(store, rejection(2, body=b"x" * 9_000), most_bytes=10_000)
+    rejections.drop(store, [rejection(1).id])
+    keep(store, rejection(2, body=b"x" * 9_000), most_bytes=10_000)
+    assert ids(rejections.listed(store)) == [2]
+
+
+def test_a_quarter_more_is_kept_of_what_never_comes_again(store: Store) -> None:
+    once = [rejection(index, source="aircall", body=b"x" * 2_000) for index in range(2)]
+    keep(store, rejection(9, body=b"x" * 9_500), most_bytes=10_000)
+    keep(store, once[0], most_bytes=10_000, comes_again=False)
+    assert refused(store, once[1], most_bytes=10_000, comes_again=False), "there is an end to that too"
+    assert ids(rejections.listed(store)) == [0, 9]
+
+
+def test_one_that_comes_again_is_renewed_although_there_is_no_room_for_more(store: Store) -> None:
+    keep(store, rejection(1, body=b"x" * 9_000), rejection(2), most_bytes=10_000)
+    keep(store, rejection(1, body=b"y" * 9_000), most_bytes=1_000)
+    assert refused(store, rejection(1, body=b"x" * 9_001), most_bytes=1_000), "its older self stays"
+    (kept, _) = rejections.listed(store)
+    assert (kept.body, kept.times) == (b"y" * 9_000, 2)
+
+
+def test_the_operator_is_warned_once_when_four_fifths_are_used(store: Store) -> None:
+    with capture_logs() as lines:
+        keep(store, rejection(1, body=b"x" * 7_000), most_bytes=10_000)
+        assert (lines, rejections.filling(store, 10_000)) == ([], None)
+        keep(store, rejection(2, body=b"x" * 1_000), rejection(3), most_bytes=10_000)
+        assert [line["event"] for line in lines] == ["rejections_filling"]
+        assert "of 10,000 bytes" in (rejections.filling(store, 10_000) or "")
+        rejections.drop(store, [rejection(1).id])
+        assert rejections.filling(store, 10_000) is None
+        keep(store, rejection(1, body=b"x" * 7_000), most_bytes=10_000)
+        assert len(lines) == 2, "and again when it is so again"
+
+
+def test_what_an_older_release_kept_can_be_read_and_dropped(store: Store) -> None:
+    keep(store, rejection(1), rejection(2, source="crm"))
+    old = {
+        "rejected_of:telnyx": {rejection(1).id: 1},
+        "rejected_counts": {"telnyx": 1},
+        "rejected_sizes": {"telnyx": 9},
+    }
+    for key, members in old.items():
+        store.client.zadd(f"{PREFIX}{key}", members)
     assert is_sound(store)
-
-
-def test_a_source_that_sends_much_makes_room_by_its_own(store: Store) -> None:
-    several = [rejection(index, source="aircall") for index in range(4)]
-    keep(store, *several, *(rejection(index, body=b"x" * 3_000) for index in range(4, 20)), most_bytes=10_000)
-    assert ids(rejections.listed(store)) == [19, 18, 17, 3, 2, 1, 0]
-    assert is_sound(store)
-
-
-def test_of_sources_that_hold_alike_that_of_the_newcomer_gives_and_another_only_for_its_first(store: Store) -> None:
-    kept = [rejection(index, source=source) for index, source in enumerate(("a", "a", "b", "b", "c", "c"))]
-    keep(store, *kept, most=5)
-    assert ids(rejections.listed(store)) == [5, 3, 2, 1, 0]
-    keep(store, rejection(6, source="c"), rejection(7, source="d"), most=4)
-    assert sorted(kept.source for kept in rejections.listed(store)) == ["a", "b", "c", "d"]
-    keep(store, rejection(8, source="e"), most=4)
-    assert len({kept.source for kept in rejections.listed(store)} - {"e"}) == 3
+    assert ids(rejections.listed(store, source="telnyx")) == [1]
+    keep(store, rejection(1))
+    assert store.client.exists(*(f"{PREFIX}{key}" for key in old)) == 0, "its indexes go as new ones come"
+    assert rejections.drop(store, [rejection(1).id, rejection(2).id]) == 2
     assert is_sound(store)
 
 
@@ -157,10 +191,10 @@ def test_what_is_told_of_anew_and_was_let_go_of_meanwhile_stays_away(store: Stor
     assert is_sound(store)
 
 
-def test_what_is_told_of_anew_stays_though_it_is_the_oldest_and_has_grown(store: Store) -> None:
+def test_what_is_told_of_anew_stays_though_there_is_no_room_and_it_has_grown(store: Store) -> None:
     keep(store, *(rejection(index) for index in (1, 2, 3)))
-    keep(store, rejection(1, body=b"x" * 9_800), most_bytes=10_000, renew=False)
-    assert ids(rejections.listed(store)) == [1]
+    keep(store, rejection(1, body=b"x" * 9_800), most_bytes=100, renew=False)
+    assert ids(rejections.listed(store)) == [3, 2, 1]
     assert is_sound(store)
 
 
@@ -178,56 +212,22 @@ def test_one_may_turn_out_to_be_of_another_source(store: Store) -> None:
         st.tuples(st.integers(0, 12), st.sampled_from("abc"), st.integers(0, 900), st.sampled_from(("", "new", "gone")))
     )
 )
-def test_the_bounds_and_the_books_hold_whatever_comes(store: Store, turns: list[tuple[int, str, int, str]]) -> None:
-    store.client.flushdb()
-    for index, source, size, what in turns:
-        if what == "gone":
-            rejections.drop(store, [rejection(index).id])
-            continue
-        one = rejection(index, source=source, body=b"x" * size)
-        keep(store, one, most=5, most_bytes=4_000, renew=what == "new")
-        found = rejections.listed(store)
-        assert len(found) <= 5
-        assert bytes_kept(store) <= 4_000
-        assert what != "new" or one.id in {kept.id for kept in found}
-    assert is_sound(store)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from("aaaabbc"), max_size=25))
-def test_only_a_source_that_holds_most_ever_loses_one(store: Store, sources: list[str]) -> None:
-    store.client.flushdb()
-    held: Counter[str] = Counter()
-    for index, source in enumerate(sources):
-        held[source] += 1
-        keep(store, rejection(index, source=source), most=5)
-        left = Counter(kept.source for kept in rejections.listed(store))
-        assert all(held[loser] == max(held.values()) for loser in held - left)
-        held = left
-
-
-def test_of_one_that_is_larger_than_all_that_is_kept_only_the_reason_stays_and_nothing_has_to_go_for_it(
-    store: Store,
+def test_the_bound_and_the_books_hold_and_what_was_kept_stays_whatever_comes(
+    store: Store, turns: list[tuple[int, str, int, str]]
 ) -> None:
-    keep(store, rejection(1), rejection(2, body=b"\xff" * 6_000), most_bytes=10_000)
-    reason, other = rejections.listed(store)
-    assert (reason.body, reason.url, reason.headers, reason.size, reason.whole) == (b"", "", {}, 6_000, False)
-    assert (reason.source, reason.code, reason.message) == ("telnyx", "invalid_event", "has no number")
-    assert other.whole
+    store.client.flushdb()
+    there: set[str] = set()
+    for index, source, size, what in turns:
+        one = rejection(index, source=source, body=b"x" * size)
+        if what == "gone":
+            rejections.drop(store, [one.id])
+            there.discard(one.id)
+        else:
+            with suppress(KeptFull):
+                keep(store, one, most_bytes=4_000, renew=what == "new")
+                there |= {one.id} if what == "new" else set()
+        assert {kept.id for kept in rejections.listed(store)} == there
     assert is_sound(store)
-
-
-def test_the_last_one_stays_whatever_the_bounds(store: Store) -> None:
-    keep(store, rejection(1), rejection(2), most=0, most_bytes=1)
-    assert ids(rejections.listed(store)) == [2]
-    assert is_sound(store)
-
-
-def test_an_index_that_somebody_broke_by_hand_holds_nothing_up(store: Store) -> None:
-    keep(store, rejection(1), rejection(2))
-    store.client.delete(f"{PREFIX}rejected:{rejection(1).id}")
-    keep(store, rejection(3), most=1)
-    assert ids(rejections.listed(store)) == [3]
 
 
 def test_dropping_lets_go_of_what_is_there_and_says_how_many(store: Store) -> None:
@@ -236,7 +236,7 @@ def test_dropping_lets_go_of_what_is_there_and_says_how_many(store: Store) -> No
     assert rejections.drop(store, [rejection(0).id]) == rejections.drop(store, []) == 0
     assert ids(rejections.listed(store)) == [1]
     rejections.drop(store, [rejection(1).id])
-    assert (bytes_kept(store), rejections.let_go(store)) == (0, 0)
+    assert rejections.bytes_kept(store) == 0
     assert is_sound(store)
 
 
@@ -252,12 +252,6 @@ def test_an_event_that_no_push_counted_is_counted_as_rejected(store: Store) -> N
     [
         (("DEL", f"{PREFIX}rejected:{rejection().id}"), "rejections miscounted"),
         (("ZREM", f"{PREFIX}rejected", rejection().id), "rejected but not in rejected"),
-        (("ZREM", f"{PREFIX}rejected_of:telnyx", rejection().id), "not in the same place of its source"),
-        (("ZINCRBY", f"{PREFIX}rejected_of:telnyx", 1, rejection().id), "not in the same place of its source"),
-        (("ZADD", f"{PREFIX}rejected_of:telnyx", 1, "another"), "rejections of a source miscounted"),
-        (("ZADD", f"{PREFIX}rejected_counts", 1, "telnyx"), "rejected_counts of telnyx says"),
-        (("ZREM", f"{PREFIX}rejected_sizes", "telnyx"), "rejected_sizes of telnyx says"),
-        (("ZADD", f"{PREFIX}rejected_counts", 1, "other"), "rejected_counts of a source without any"),
         (("HSET", f"{PREFIX}rejected:{rejection().id}", "b", "x"), "rejection of"),
         (("HINCRBY", f"{PREFIX}books", "rejected_bytes", 1), "bytes of rejections miscounted"),
     ],
@@ -284,7 +278,7 @@ def test_it_is_on_disk_where_a_push_would_be(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there_is_unavailable() -> None:
     with redis.Redis(host=HOST, port=1, **CONNECTION) as nowhere:
-        for move in (lambda s: keep(s, rejection()), rejections.listed, rejections.let_go):
+        for move in (lambda s: keep(s, rejection()), rejections.listed, rejections.bytes_kept):
             with pytest.raises(StoreUnavailable):
                 move(Store(nowhere))
 
@@ -294,4 +288,5 @@ def test_the_ids_of_a_code_are_told_oldest_first(store: Store) -> None:
         store.now_ms = NOON + index
         rejections.keep(store, Rejection(f"{index:016x}", "crm", code, "why"), counts=False)
     assert rejections.ids_with(store, "not_fetched") == [f"{0:016x}", f"{2:016x}"]
+    assert rejections.ids_with(store, "not_fetched", since_ms=NOON + 1) == [f"{2:016x}"]
     assert rejections.ids_with(store, "invalid_event") == []

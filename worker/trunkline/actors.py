@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import dramatiq
@@ -14,34 +13,23 @@ ATTACH_ACTOR: Final = "attach_batch"
 EVENT_ACTOR: Final = "take_number_event"
 
 
-@dataclass(frozen=True, slots=True)
-class Actors:
-    """The actors of one broker."""
-
-    attach_batch: dramatiq.Actor[[], None]
-    take_number_event: dramatiq.Actor[[dict[str, Any]], None]
-
-
-def declare(
-    broker: dramatiq.Broker,
-    *,
-    work: Callable[[], bool],
-    take_event: Callable[[object], None],
-    expected: tuple[type[Exception], ...],
-) -> Actors:
-    """Declares the actors on a broker.
-
-    `work` takes batches (True: there may be more), `take_event` stores one native event; what it raises of `expected`
-    is no error of the program, so dramatiq does not log the message.
-    """
+def declare_attach(broker: dramatiq.Broker, work: Callable[[], bool]) -> dramatiq.Actor[[], None]:
+    """Declares the actor of the hints; `work` takes batches and returns True if there may be more."""
 
     @dramatiq.actor(broker=broker, actor_name=ATTACH_ACTOR, queue_name=ATTACH_QUEUE)
     def attach_batch() -> None:
         if work():
-            attach_batch.send()  # behind whatever waits: one queue's work must not starve the other's
+            attach_batch.send()
+
+    return attach_batch
+
+
+def declare_events(
+    broker: dramatiq.Broker, take_event: Callable[[object], None], expected: tuple[type[Exception], ...]
+) -> None:
+    """Declares the actor of the front door. `take_event` stores one native event; what it raises of `expected` is no
+    error of the program, so dramatiq does not log the message."""
 
     @dramatiq.actor(broker=broker, actor_name=EVENT_ACTOR, queue_name=EVENTS_QUEUE, throws=expected)
     def take_number_event(event: dict[str, Any]) -> None:
         take_event(event)
-
-    return Actors(attach_batch, take_number_event)

@@ -15,15 +15,14 @@ from typing import Any, Final
 
 import dramatiq
 from dramatiq import Worker
-from dramatiq.broker import MessageProxy
 
-from trunkline import __version__, actors, observe
-from trunkline.actors import ATTACH_QUEUE, EVENTS_QUEUE, Actors
+from trunkline import __version__, actors, events_queue, observe
 from trunkline.attach import make_scrubber
 from trunkline.bland import BlandApi
 from trunkline.contract import InvalidEvent, TrunklineError
 from trunkline.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
-from trunkline.frontdoor import EventRefused, FrontDoor
+from trunkline.events_queue import EventsBroker
+from trunkline.frontdoor import EventRefused, FrontDoor, GivenBack
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
 from trunkline.opening import Opened, examine_broker, open_store
@@ -31,7 +30,7 @@ from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
-from trunkline.store.connect import translated
+from trunkline.store import StoreError
 from trunkline.store.registry import Registration
 from trunkline.vault import Vault
 
@@ -48,22 +47,22 @@ class App:
     opened: Opened
     provisioner: Provisioner
     broker: HintBroker
-    actors: Actors
-    life: WorkerLife
+    attach: dramatiq.Actor[[], None]
+    events: EventsBroker
     registration: Registration
 
 
 class WorkerLife(dramatiq.Middleware):
-    """Starts the dispatcher with dramatiq's worker, and stops claims, waits and dispatcher with it."""
+    """Starts dispatcher and front door with dramatiq's worker, and stops them, claims and waits with it.
+
+    The events queue has a worker of its own, so that events that wait for room leave the threads to the work that makes
+    it. (dramatiq's command starts one worker, that of the hints.)
+    """
 
     def __init__(self) -> None:
         self.app: App | None = None
         self._dispatcher: Dispatcher | None = None
-
-    @property
-    def actor_options(self) -> set[str]:
-        """The options of actors that mean something here."""
-        return {"throws"}
+        self._events: Worker | None = None
 
     def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
         """The threads are there: from now on work is looked for."""
@@ -71,7 +70,7 @@ class WorkerLife(dramatiq.Middleware):
         parent = os.getppid()
         hints = Hints(
             send=lambda n: _send_hints(app, n),
-            unread=lambda: _unread_hints(app),
+            unread=lambda: app.broker.unread,
             free_threads=lambda: max(0, worker.worker_threads - app.provisioner.busy),
         )
         self._dispatcher = Dispatcher(
@@ -85,19 +84,8 @@ class WorkerLife(dramatiq.Middleware):
             on_orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM),
         )
         self._dispatcher.start()
+        self._events = events_queue.start(app.events)
         logger().info(Log.worker_started, threads=worker.worker_threads, profiles=len(app.settings.profiles))
-
-    def after_process_message(
-        self,
-        _broker: dramatiq.Broker,
-        message: MessageProxy,
-        *,
-        result: object = None,  # noqa: ARG002 - dramatiq's
-        exception: BaseException | None = None,
-    ) -> None:
-        """An event that can't be taken goes to dramatiq's dead letters; a hint that failed is only forgotten."""
-        if exception is not None and message.queue_name == EVENTS_QUEUE:
-            message.fail()
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         """No new claims, no hints, no idle waits."""
@@ -105,12 +93,15 @@ class WorkerLife(dramatiq.Middleware):
         logger().info(Log.worker_stopping, busy=app.provisioner.busy)
         app.provisioner.stop()
         app.broker.stop()
+        app.events.stopping.set()
         if self._dispatcher:
             self._dispatcher.stop()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
         """The threads are done, or the grace time is over."""
         app = self._need_app()
+        if self._events:
+            self._events.stop(timeout=events_queue.STOP_MS)
         logger().info(Log.worker_stopped, abandoned=app.provisioner.busy)
         app.opened.close()
 
@@ -155,12 +146,12 @@ def _composed(settings: Settings, opened: Opened) -> App:
         lease_s=settings.worker.lease_s,
     )
     life = WorkerLife()
-    broker = HintBroker(opened.broker_client, middleware=[life])
-    front_door = FrontDoor(store, settings)
-    declared = actors.declare(
-        broker, work=provisioner.work, take_event=front_door.take, expected=(EventRefused, InvalidEvent)
-    )
-    life.app = App(settings, opened, provisioner, broker, declared, life, registration)
+    broker = HintBroker(middleware=[life])
+    attach = actors.declare_attach(broker, lambda: _work(provisioner))
+    events = EventsBroker(opened.broker_client)
+    front_door = FrontDoor(store, settings, events.stopping)
+    actors.declare_events(events, front_door.take, expected=(EventRefused, InvalidEvent, GivenBack))
+    life.app = App(settings, opened, provisioner, broker, attach, events, registration)
     return life.app
 
 
@@ -217,16 +208,17 @@ def _about(threads: int, busy: int) -> dict[str, str | int]:
     }  # fmt: skip
 
 
-def _unread_hints(app: App) -> int:
-    with translated():
-        return app.broker.waiting(ATTACH_QUEUE)
+def _work(provisioner: Provisioner) -> bool:
+    try:
+        return provisioner.work()
+    except StoreError as error:  # a store that refuses commands may take them later; the dispatcher hints again
+        logger().error(Log.store_unavailable, error=str(error))
+        return False
 
 
 def _send_hints(app: App, n: int) -> None:
-    with translated():
-        for _ in range(n):
-            app.actors.attach_batch.send()
-    app.broker.wake.set()  # also for a hint of another process that lies there
+    for _ in range(n):
+        app.attach.send()
 
 
 def _supervisor_is_gone() -> bool:

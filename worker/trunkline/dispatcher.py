@@ -83,6 +83,8 @@ class Dispatcher(threading.Thread):
                 self._on_orphaned()
             try:
                 pause = self._tick()
+                if self._store_was_away:
+                    logger().info(Log.store_available)
                 self._store_was_away = False
             except (StoreUnavailable, StoreError) as error:  # a full disk is the latter, and passes as well
                 if not self._store_was_away:

@@ -1,92 +1,119 @@
-"""The broker of the hints: dramatiq's, with an idle poll that is slow and a wake-up that is instant."""
+"""The broker of the hints: "there is work", said in this process's memory to this process's own threads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from threading import Event
-from typing import Final
+from queue import Empty, SimpleQueue
+from threading import Event, Lock
+from typing import Any, Final
 
 import dramatiq
-import redis
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 
-from trunkline.actors import ATTACH_QUEUE
-
-IDLE_POLL_S: Final = 2.0  # how long a hint of another process may lie; this process's own wake it at once
-QUICK_POLL_MS: Final = 5
-MAINTENANCE_CHANCE: Final = 10_000  # of a million: messages of killed processes come back in about a minute
-NAMESPACE: Final = "dramatiq"  # the default: programs that speak dramatiq find their queue
+STOPPING_LOOK_S: Final = 0.05  # how often a consumer looks whether it may end, once it was asked to
 
 
-class HintBroker(RedisBroker):
-    """Redis broker whose idle consumers wait for `wake` instead of asking the server again and again."""
+class HintBroker(dramatiq.Broker):
+    """Hands hints to the worker's threads, each at once.
 
-    def __init__(self, client: redis.Redis, middleware: list[dramatiq.Middleware]) -> None:
-        super().__init__(  # type: ignore[no-untyped-call]  # dramatiq's
-            client=client, middleware=middleware, namespace=NAMESPACE, maintenance_chance=MAINTENANCE_CHANCE
-        )
-        self.wake = Event()
-        self.stopping = Event()
+    A hint that is lost is sent again by the dispatcher, and one too many finds nothing to do: so hints are neither
+    stored nor acknowledged, and no more of them wait than the worker has threads.
+    """
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:  # noqa: ARG002 - dramatiq's
-        """A consumer that polls quickly while there is work and waits for the wake-up while there is none."""
-        inner: Consumer = super().consume(queue_name, prefetch=prefetch, timeout=QUICK_POLL_MS)
-        return _WakingConsumer(inner, self.wake if queue_name == ATTACH_QUEUE else None, self.stopping)
+    def __init__(self, middleware: list[dramatiq.Middleware]) -> None:
+        super().__init__(middleware=[_Threads(self), *middleware])
+        self.queues: set[str] = set()
+        self._waiting: SimpleQueue[dramatiq.Message[Any] | None] = SimpleQueue()
+        self._mutex = Lock()
+        self._unread = 0
+        self._most = 0
+        self._stopping = Event()
+
+    @property
+    def unread(self) -> int:
+        """How many hints no thread has begun with."""
+        return self._unread
 
     def declare_queue(self, queue_name: str) -> None:
-        """Hints are never delayed, so theirs gets no delay queue, whose consumer would poll all day."""
-        if queue_name != ATTACH_QUEUE:
-            super().declare_queue(queue_name)
-        elif queue_name not in self.queues:
+        """Declares the queue; hints are never delayed, so it has no delay queue."""
+        if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
+    def get_declared_queues(self) -> set[str]:
+        """The names of the queues."""
+        return self.queues.copy()
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
+        """Takes a hint, unless as many wait already as there are threads."""
+        self.emit_before("enqueue", message, delay)
+        with self._mutex:
+            has_room = self._unread < self._most
+            self._unread += has_room
+        if has_room:
+            self._waiting.put(message)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:  # noqa: ARG002 - dramatiq's
+        """The hints, as they come."""
+        return _HintConsumer(self, timeout / 1000)
+
     def stop(self) -> None:
-        """Ends every idle wait, so that a stop is not held up by one."""
-        self.stopping.set()
-        self.wake.set()
+        """Ends the wait for hints, so that a stop is not held up by it."""
+        self._stopping.set()
+        self._waiting.put(None)
 
-    def waiting(self, queue_name: str) -> int:
-        """How many messages lie in a queue."""
-        length: int = self.client.llen(f"{self.namespace}:{queue_name}")
-        return length
+    def next_hint(self, within_s: float) -> dramatiq.Message[Any] | None:
+        """The next hint, or None if none comes in that time (a short one, once it was asked to stop)."""
+        try:
+            return self._waiting.get(timeout=STOPPING_LOOK_S if self._stopping.is_set() else within_s)
+        except Empty:
+            return None
+
+    def has_threads(self, threads: int) -> None:
+        """A worker with so many threads takes the hints from now on."""
+        self._most = threads
+
+    def begun(self) -> None:
+        """A thread has begun with a hint."""
+        with self._mutex:
+            self._unread -= 1
 
 
-class _WakingConsumer(Consumer):
-    """dramatiq's consumer; only its idle wait is ours."""
+class _Threads(dramatiq.Middleware):
+    """Tells the broker how many threads there are, and when one has begun with a hint."""
 
-    def __init__(self, inner: Consumer, wake: Event | None, stopping: Event) -> None:
-        self._inner = inner
-        self._wake = wake
-        self._stopping = stopping
-        self._misses = 0
+    def __init__(self, hints: HintBroker) -> None:
+        self._hints = hints
 
-    def ack(self, message: MessageProxy) -> None:
-        self._inner.ack(message)
+    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._hints.has_threads(worker.worker_threads)
 
-    def nack(self, message: MessageProxy) -> None:
-        self._inner.nack(message)
+    def before_process_message(self, _broker: dramatiq.Broker, _message: MessageProxy) -> None:
+        self._hints.begun()
 
-    def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        self._inner.requeue(messages)
 
-    def close(self) -> None:
-        self._inner.close()
+class _HintConsumer(Consumer):
+    """Waits for hints; there is nothing to acknowledge."""
+
+    def __init__(self, hints: HintBroker, timeout_s: float) -> None:
+        self._hints = hints
+        self._timeout_s = timeout_s
 
     def __next__(self) -> MessageProxy | None:
-        message: MessageProxy | None = next(self._inner)
-        if message is not None:
-            self._misses = 0
-            return message
-        self._misses = min(self._misses + 1, 10)
-        self._wait(min(IDLE_POLL_S, QUICK_POLL_MS / 1000 * 2**self._misses))
-        return None
+        hint = self._hints.next_hint(self._timeout_s)
+        return None if hint is None else MessageProxy(hint)
 
-    def _wait(self, seconds: float) -> None:
-        if self._wake is None:
-            self._stopping.wait(seconds)
-        elif self._wake.wait(seconds) and not self._stopping.is_set():
-            self._wake.clear()
-            self._misses = 0
+    def ack(self, message: MessageProxy) -> None:
+        """Nothing."""
+
+    def nack(self, message: MessageProxy) -> None:
+        """Nothing."""
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Nothing: the dispatcher of the next process hints anew."""
+
+    def close(self) -> None:
+        """Nothing."""

@@ -22,13 +22,15 @@ from trunkline_producers.enqueue_async import AsyncEnqueuer
 from trunkline_producers.receiver import description
 from trunkline_producers.receiver.access import refusal
 from trunkline_producers.receiver.finishing import Finishing
-from trunkline_producers.receiver.replies import Reply, document, full, problem, unavailable
+from trunkline_producers.receiver.replies import Reply, document, full, no_room, problem, unavailable
 from trunkline_producers.receiver.requests import LARGE, Budget, Refused, read_request
+from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import kept_of_program
 from trunkline_producers.sources.interpreting import at_most, from_cloudevent, native_events
 from trunkline_producers.webhook import WebhookRequest
 
 MOST_TOLD: Final = 1_000  # refusals in one answer
+SOURCE: Final = "api"  # of events that name none
 READY_S: Final = 2.0  # how long the store may take to say that it is there
 
 
@@ -41,6 +43,8 @@ class Api:
     token: str | None
     public: bool
     max_body_bytes: int
+    max_kept_bytes: int
+    tally: Tally
     finishing: Finishing
     budget: Budget
     within_s: float = 10.0
@@ -63,16 +67,22 @@ class Api:
             summaries = await self.finishing.within(self.within_s, self._take(events))
         except TimeoutError:
             return unavailable("It was not stored in time; send it again.")
-        except (StoreUnavailable, StoreError):
-            return unavailable()
+        except (StoreUnavailable, StoreError) as error:
+            return self._not_stored(error)
         refusals = tuple(Refusal("", RefusalCode.invalid_event, str(fault)) for fault in faults)
         return _reply(sum(summaries, Summary()) + Summary(rejected=refusals))
 
     async def _take(self, events: Sequence[NumberEvent]) -> list[Summary]:
         summaries = await self.enqueuer.each(events)
         for kept in kept_of_program(events, summaries):
-            await asyncio.to_thread(rejections.keep, self.store, kept, counts=False)
+            await asyncio.to_thread(rejections.keep, self.store, kept, most_bytes=self.max_kept_bytes, counts=False)
         return summaries
+
+    def _not_stored(self, error: StoreUnavailable | StoreError) -> Reply:
+        if isinstance(error, rejections.KeptFull):
+            self.tally.no_room(SOURCE, str(error))
+            return no_room()
+        return unavailable()
 
     async def ready(self) -> Reply:
         """GET /readyz: whether an event could be stored now."""
@@ -141,7 +151,7 @@ def _read(request: WebhookRequest) -> tuple[tuple[NumberEvent, ...], tuple[Mista
             raise Refused(problem(415, "media_type", "The body is of another type", detail))
         found = read_json(request.body)
         items = at_most(found if isinstance(found, list) else [found])
-    events, found_faults = native_events(items, default_source="api")
+    events, found_faults = native_events(items, default_source=SOURCE)
     return events, (*faults, *found_faults)
 
 

@@ -72,6 +72,7 @@ class Receiver:
             scrub,
             server.public_url,
             server.max_body_bytes,
+            server.max_kept_bytes,
             self._finishing,
             budget,
         )
@@ -81,6 +82,8 @@ class Receiver:
             server.token.value.get_secret_value() if server.token else None,
             server.public_url is not None and not on_loopback(server.public_url),
             server.max_body_bytes,
+            server.max_kept_bytes,
+            self._tally,
             self._finishing,
             budget,
         )
@@ -125,11 +128,11 @@ class Receiver:
     def fetch_again(self) -> None:
         """Asks again for the numbers that a carrier could not give when their webhook came: the next few, in turn."""
         store = self._plain.store
-        waiting = rejections.ids_with(store, rejections.NOT_FETCHED)
+        young = self._clock() * 1000 - FETCH_FOR_MS
+        waiting = rejections.ids_with(store, rejections.NOT_FETCHED, since_ms=young)
         first = self._turn % len(waiting) if waiting else 0
         turn = (waiting[first:] + waiting[:first])[:MOST_FETCHED_AGAIN]
         self._turn += len(turn)
-        young = self._clock() * 1000 - FETCH_FOR_MS
         for kept in rejections.get(store, turn):
             if self._stopping.is_set():
                 return

@@ -111,7 +111,7 @@ _TROUBLE: Final = _problems(
     s413="The body is too large",
     s415="The body is of another type or encoded",
     s429="The queue is full; Retry-After says when to come again",
-    s503="The store is away; Retry-After says when to come again",
+    s503="The store is away, or has no room to keep what can't be taken in; Retry-After says when to come again",
 )
 EVENTS: Final[dict[str, Any]] = {
     "status_code": 202,

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from trunkline.observe import Log, logger
+from trunkline.store.rejections import KeptFull
 from trunkline.words import TrunklineError
 
 Result = TypeVar("Result")
@@ -37,5 +38,6 @@ class Finishing:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and isinstance(error := task.exception(), TrunklineError):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, TrunklineError) and not isinstance(error, KeptFull):  # its sender is to send it again
             logger().warning(Log.store_unavailable, error=str(error))

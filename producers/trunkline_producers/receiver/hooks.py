@@ -13,7 +13,15 @@ from trunkline_producers.deliveries import Fetch, Fetched, Taken, fetched, not_u
 from trunkline_producers.enqueue_async import AsyncEnqueuer, read_at_once
 from trunkline_producers.mapping import Mapped
 from trunkline_producers.receiver.finishing import Finishing
-from trunkline_producers.receiver.replies import Reply, document, full, problem, unavailable, unknown_source
+from trunkline_producers.receiver.replies import (
+    Reply,
+    document,
+    full,
+    no_room,
+    problem,
+    unavailable,
+    unknown_source,
+)
 from trunkline_producers.receiver.requests import LARGE, Budget, Receive, Refused, Scope, raw_target, read_request
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.sources import Source
@@ -40,6 +48,7 @@ class Hooks:
     scrub: Callable[[str], str]
     public_url: str | None
     max_body_bytes: int
+    max_kept_bytes: int
     finishing: Finishing
     budget: Budget
     _under_way: int = 0
@@ -92,6 +101,9 @@ class Hooks:
         except TimeoutError:
             self.tally.unavailable(source.name, "the store did not answer in time")
             return unavailable("It was not stored in time; send it again.")
+        except rejections.KeptFull as error:
+            self.tally.no_room(source.name, str(error))
+            return no_room()
         except (StoreUnavailable, StoreError) as error:
             self.tally.unavailable(source.name, str(error))
             return unavailable()
@@ -111,7 +123,14 @@ class Hooks:
                 got = await asyncio.to_thread(fetched, source, mapped, self.fetch)
             taken = settled(source, request, got, await self.enqueuer.each(got.events), self.scrub)
         if taken.kept:
-            await asyncio.to_thread(rejections.keep, self.store, taken.kept, counts=taken.counts)
+            await asyncio.to_thread(
+                rejections.keep,
+                self.store,
+                taken.kept,
+                most_bytes=self.max_kept_bytes,
+                comes_again=source.table.on_rejected == "refuse",
+                counts=taken.counts,
+            )
         return taken
 
     def _url(self, source: Source, scope: Scope) -> str:

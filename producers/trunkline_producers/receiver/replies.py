@@ -53,6 +53,11 @@ def unavailable(detail: str = "The store is away; nothing is lost, send it again
     return problem(503, "unavailable", "Not stored", detail).with_headers(("retry-after", str(after_s)))
 
 
+def no_room() -> Reply:
+    """It can't be taken in as it is, and there is no room to keep it: whoever sent it should send it again."""
+    return unavailable("It can't be taken in, and there is no room to keep it; send it again later.", RETRY_FULL_S)
+
+
 def full(**more: Any) -> Reply:
     """The queue is over its limit."""
     detail = "Too many numbers wait already; send it again later."

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from trunkline.observe import Log, logger
+from trunkline.observe import UNTOLD, Log, logger
 from trunkline.phone import mask
 from trunkline_producers.deliveries import Taken
 
@@ -50,6 +50,10 @@ class Tally:
         """A delivery that could not be stored and was sent away."""
         self._tell(Log.store_unavailable, source, "unavailable", error=why)
 
+    def no_room(self, source: str, why: str) -> None:
+        """A delivery that can't be taken in and was sent away, as there is no room to keep it."""
+        self._tell(Log.rejections_full, source, "full", error=why)
+
     def flush(self) -> None:
         """Logs the sums since the last time; nothing where nothing came."""
         sums, self._sums = self._sums, {}
@@ -64,6 +68,4 @@ class Tally:
             return
         self._told[what] = now
         untold = self._untold.pop(what, 0)
-        logger().warning(
-            event, source=source, reason=reason, **more, **({"and_before_untold": untold} if untold else {})
-        )
+        logger().warning(event, source=source, reason=reason, **more, **({UNTOLD: untold} if untold else {}))

@@ -31,7 +31,7 @@ from trunkline.directions import Direction
 from trunkline.documents import number_document, rfc3339, status_document
 from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
-from trunkline.store import reading
+from trunkline.store import reading, rejections
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -61,6 +61,8 @@ def status(
                     live.update(books_table(reading.books(opened.store)))
         else:
             out().print(books_table(reading.books(opened.store)))
+            if filling := rejections.filling(opened.store, opened.settings.server.max_kept_bytes):
+                out().print(filling, style="yellow", markup=False)
 
 
 @command

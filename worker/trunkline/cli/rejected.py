@@ -28,7 +28,7 @@ from trunkline.cli.session import (
 )
 from trunkline.cli.tables import pairs_table
 from trunkline.documents import rejected_document, rejection_document, rfc3339
-from trunkline.store import rejections
+from trunkline.store import Store, rejections
 from trunkline.store.rejections import Kept
 from trunkline.words import printable
 from trunkline_producers import Enqueuer, Summary
@@ -52,13 +52,15 @@ def rejected_list(
     """
     with session(config) as opened:
         found = rejections.listed(opened.store, source=source, code=code)
-        let_go = rejections.let_go(opened.store)
+        filling = rejections.filling(opened.store, opened.settings.server.max_kept_bytes)
     if json:
         print_json(rejected_document(found))
         return
     out().print(_table(found) if found else "nothing that was rejected is kept")
-    if let_go:
-        out().print(f"{let_go:,} older ones were let go to make room")
+    if len(found) == rejections.MOST:
+        out().print(f"these are the newest {rejections.MOST:,}; --source and --code show others")
+    if filling:
+        out().print(filling, style="yellow", markup=False)
 
 
 @command
@@ -106,20 +108,24 @@ def rejected_replay(
         scrub = make_scrubber(opened.settings.secret_values())
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
         replayer = Replayer(enqueuer, sources_of(opened.settings), fetch, scrub)
-        found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store, source=source, code=code)
-        found = [kept for kept in found if source in (None, kept.source) and code in (None, kept.code)]
-        done = [(kept, replayer.replay(kept)) for kept in reversed(found)]  # the oldest first
-    summary = sum((taken.summary for _, taken in done), Summary())
-    still = [(kept, taken) for kept, taken in done if taken.kept or taken.full]
+        summary, replayed, still = Summary(), 0, []
+        for kept in _chosen(opened.store, ids, source, code):
+            taken = replayer.replay(kept)
+            summary += taken.summary
+            if not (taken.kept or taken.full):
+                replayed += 1
+                continue
+            still.append(kept.id)
+            if not json:
+                reasons = [*taken.unfetched, *(refusal.message for refusal in taken.summary.rejected)]
+                why = printable("; ".join(dict.fromkeys(reasons)), 500)
+                err().print(f"{kept.id} ({kept.source}) is kept: {why}", style="red", markup=False)
     if json:
-        print_json({"replayed": len(done) - len(still), "kept": [kept.id for kept, _ in still], **summary.as_json()})
+        print_json({"replayed": replayed, "kept": still, **summary.as_json()})
     else:
-        for kept, taken in still:
-            why = "; ".join(dict.fromkeys([*taken.unfetched, *(refusal.message for refusal in taken.summary.rejected)]))
-            err().print(f"{kept.id} ({kept.source}) is kept: {printable(why, 500)}", style="red", markup=False)
-        told = f"{len(done) - len(still):,} replayed, {summary.accepted:,} numbers accepted"
-        out().print(told if done else "no such rejection")
-    if still or not done:
+        told = f"{replayed:,} replayed, {summary.accepted:,} numbers accepted"
+        out().print(told if replayed or still else "no such rejection")
+    if still or not replayed:
         raise typer.Exit(FAILED)
 
 
@@ -138,14 +144,21 @@ def rejected_drop(
     if not (ids or source or every):
         fail("say which: ID..., --source S or --all", USAGE)
     with session(config) as opened:
-        found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store)
-        dropped = rejections.drop(opened.store, [kept.id for kept in found if source in (None, kept.source)])
+        dropped = rejections.drop(opened.store, [kept.id for kept in _chosen(opened.store, ids, source, None)])
     if json:
         print_json({"dropped": dropped})
     else:
         out().print(f"{dropped:,} dropped" if dropped else "no such rejection")
     if not dropped:
         raise typer.Exit(FAILED)
+
+
+def _chosen(store: Store, ids: list[str] | None, source: str | None, code: str | None) -> Iterable[Kept]:
+    """Those with these ids, or all of them, that are of this source and code, the oldest first."""
+    if not ids:
+        return rejections.walk(store, source=source, code=code, oldest_first=True)
+    found = rejections.get(store, ids)
+    return [kept for kept in reversed(found) if source in (None, kept.source) and code in (None, kept.code)]
 
 
 def _table(found: Iterable[Kept]) -> Table:

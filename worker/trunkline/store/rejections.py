@@ -1,24 +1,36 @@
-"""Rejections: what was delivered and could not be taken in, kept for the operator within bounds."""
+"""Rejections: what was delivered and could not be taken in, kept until the operator replays or drops it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
 from trunkline.contract import RefusalCode
+from trunkline.observe import Log, logger
 from trunkline.store.client import PREFIX, Store
 from trunkline.store.connect import translated
+from trunkline.store.model import StoreError
 from trunkline.words import printable
 
 NOT_FETCHED: Final = "not_fetched"  # the numbers of an event were to be asked of a carrier, and it did not give them
 CODES: Final = (*(code.value for code in RefusalCode), NOT_FETCHED)
-MOST: Final = 1_000
-MOST_BYTES: Final = 64 * 1024 * 1024
+MOST: Final = 1_000  # are listed, or dropped in one script
+MOST_BYTES: Final = 256 * 1024 * 1024
+RESERVE_PART: Final = 4  # of it, in addition for sources that never repeat
+WARN_PERCENT: Final = 80
+WARN: Final = 2
+WAY_OUT: Final = "replay or drop some of them (`trunkline rejected list`), or raise server.max_kept_bytes"
 MAX_MESSAGE: Final = 1_000  # characters
 PAGE: Final = 50
+IDS_PAGE: Final = 1_000
+
+
+class KeptFull(StoreError):
+    """There is no room to keep what could not be taken in; the sender should send it again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,7 @@ class Kept(Rejection):
 
     @property
     def whole(self) -> bool:
-        """Whether the request was kept; of one that is larger than all that may be kept, only the reason is."""
+        """Whether the request was kept, and not the reason alone, as the first releases did with large ones."""
         return bool(self.method)
 
 
@@ -58,43 +70,83 @@ def keep(
     store: Store,
     rejection: Rejection,
     *,
-    most: int = MOST,
     most_bytes: int = MOST_BYTES,
+    comes_again: bool = True,
     counts: bool,
     renew: bool = True,
 ) -> None:
-    """Keeps a rejection and returns when it is stored, on disk where a push would be.
+    """Keeps a rejection until somebody drops or replays it; returns when it is stored, on disk where a push would be.
 
-    A known id takes the new contents and time, and counts its times. While there are more than `most` or more bytes
-    than `most_bytes`, the source that holds most of that lets go of its oldest, and those are counted. `counts`: the
-    event never reached a push, so it is counted as rejected here. `renew` False: it did not come again, it is only told
-    of anew; its time, place and times stay, and one that was let go of meanwhile is not kept. Raises StoreUnavailable
-    and StoreError as every move does.
+    A known id takes the new contents and time, and counts its times. Where all that is kept would be more than
+    `most_bytes`, it is not, and KeptFull says so: its sender must not be told that it is. `comes_again` False: its
+    source never repeats it, so a quarter more is kept of what such sources send. `counts`: the event never reached a
+    push, so it is counted as rejected here. `renew` False: it did not come again, it is only told of anew; its time,
+    place and times stay, whatever is kept, and one that was let go of meanwhile is not kept.
+    Raises StoreUnavailable and StoreError as every move does.
     """
-    parts = _parts(rejection)
-    if sum(map(len, parts)) > most_bytes:
-        parts = (*parts[:3], b"", b"")
-    *reason, request, body = parts
+    limit: int | str = most_bytes if comes_again else most_bytes + most_bytes // RESERVE_PART
+    source, code, message, request, body = _parts(rejection)
     flags = ("1" if flag else "" for flag in (counts, renew))
-    store.reject("keep", most, most_bytes, *flags, rejection.id, *reason, len(rejection.body), request, body)
+    said = store.reject(
+        "keep", limit if renew else "", warn_bytes(most_bytes), *flags,
+        rejection.id, source, code, message, len(rejection.body), request, body,
+    )  # fmt: skip
+    if said == 0:
+        raise KeptFull(
+            f"{limit:,} bytes of what could not be taken in are kept already, and no more will be; {WAY_OUT}"
+        )
+    if said == WARN:
+        logger().warning(Log.rejections_filling, most_bytes=most_bytes, hint=WAY_OUT)
+
+
+def warn_bytes(most_bytes: int) -> int:
+    """From how many bytes on the operator is told that the room for rejections runs out."""
+    return most_bytes * WARN_PERCENT // 100
+
+
+def bytes_kept(store: Store) -> int:
+    """How many bytes of rejections are kept."""
+    with translated():
+        return int(store.client.hget(f"{PREFIX}books", "rejected_bytes") or 0)
+
+
+def filling(store: Store, most_bytes: int) -> str | None:
+    """A sentence for the operator where the room for rejections runs out, else None."""
+    kept = bytes_kept(store)
+    if kept < warn_bytes(most_bytes):
+        return None
+    return (
+        f"{kept:,} of {most_bytes:,} bytes for what could not be taken in are used (server.max_kept_bytes); "
+        f"then deliveries that can't be taken in are answered 503: {WAY_OUT}"
+    )
 
 
 def listed(
     store: Store, *, source: str | None = None, code: str | None = None, most: int = MOST, oldest_first: bool = False
 ) -> list[Kept]:
     """What is kept of this source and code where they are given, `most` at most, by when it last came: newest first."""
-    ids = _ids(store, source, newest_first=not oldest_first)
-    found = (kept for kept in _each(store, ids) if source in (None, kept.source) and code in (None, kept.code))
-    return list(islice(found, most))
+    return list(islice(walk(store, source=source, code=code, oldest_first=oldest_first), most))
 
 
-def ids_with(store: Store, code: str) -> list[str]:
-    """The ids of what is kept with this code, the oldest first, without reading any body."""
-    ids = _ids(store, None, newest_first=False)
-    with translated(), store.client.pipeline(transaction=False) as pipe:
-        for each in ids:
-            pipe.hget(f"{PREFIX}rejected:{each}", "c")
-        return [each for each, said in zip(ids, pipe.execute(), strict=True) if said == code]
+def walk(
+    store: Store, *, source: str | None = None, code: str | None = None, oldest_first: bool = False
+) -> Iterator[Kept]:
+    """All that was kept of this source and code where they are given when this began, read a few at a time."""
+    with translated():
+        ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", 0, -1, desc=not oldest_first)]
+    for start in range(0, len(ids), PAGE):
+        page = (
+            _matching(store, ids[start : start + PAGE], source, code) if source or code else ids[start : start + PAGE]
+        )
+        yield from _each(store, page)
+
+
+def ids_with(store: Store, code: str, since_ms: float = 0) -> list[str]:
+    """The ids of what is kept with this code and came since then, the oldest first, without reading any body."""
+    with translated():
+        ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", since_ms, math.inf, byscore=True)]
+    pages = (ids[start : start + IDS_PAGE] for start in range(0, len(ids), IDS_PAGE))
+    return [each for page in pages for each in _matching(store, page, None, code)]
 
 
 def get(store: Store, ids: Iterable[str]) -> list[Kept]:
@@ -108,16 +160,14 @@ def drop(store: Store, ids: Iterable[str]) -> int:
     return sum(int(store.reject("drop", *wanted[start : start + MOST])) for start in range(0, len(wanted), MOST))
 
 
-def let_go(store: Store) -> int:
-    """How many were let go to keep within the bounds, ever."""
-    with translated():
-        return int(store.client.hget(f"{PREFIX}books", "rejections_let_go") or 0)
-
-
-def _ids(store: Store, source: str | None, *, newest_first: bool) -> list[str]:
-    index = f"{PREFIX}rejected" if source is None else f"{PREFIX}rejected_of:{source}"
-    with translated():
-        return [str(each) for each in store.client.zrange(index, 0, -1, desc=newest_first)]
+def _matching(store: Store, ids: Sequence[str], source: str | None, code: str | None) -> list[str]:
+    """Those of these ids that are of this source and code, in their order."""
+    with translated(), store.client.pipeline(transaction=False) as pipe:
+        for each in ids:
+            pipe.hmget(f"{PREFIX}rejected:{each}", "s", "c")
+        replies: list[list[str | None]] = pipe.execute()
+    asked = zip(ids, replies, strict=True)
+    return [each for each, said in asked if source in (None, said[0]) and code in (None, said[1])]
 
 
 def _parts(rejection: Rejection) -> tuple[bytes, bytes, bytes, bytes, bytes]:

@@ -128,37 +128,19 @@ for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do
 end
 if queued ~= tonumber(call('HGET', P .. 'books', 'waiting') or 0) then complain('waiting miscounted') end
 
--- 7: what could not be taken in is in the indexes, all of them and its source's, and its bytes in the books
+-- 7: what could not be taken in is in the index, and its bytes in the books
 local n_rejected, rejected_bytes = 0, 0
-local held = { rejected_counts = {}, rejected_sizes = {} } -- by source
 each('rejected:*', function(key)
   local id = string.sub(key, 10)
   local r = call('HMGET', P .. key, 's', 'c', 'm', 'r', 'b', 'z')
-  local source, size = r[1] or '', 0
+  local size = 0
   for i = 1, 5 do size = size + #(r[i] or '') end
   if tonumber(r[6]) ~= size then complain('rejection of', size, 'bytes says', r[6] or 0, ':', id) end
-  local place = call('ZSCORE', P .. 'rejected', id)
-  if not place then complain('rejected but not in rejected:', id) end
-  if call('ZSCORE', P .. 'rejected_of:' .. source, id) ~= place then complain('not in the same place of its source:', id) end
+  if not call('ZSCORE', P .. 'rejected', id) then complain('rejected but not in rejected:', id) end
   n_rejected, rejected_bytes = n_rejected + 1, rejected_bytes + size
-  held.rejected_counts[source] = (held.rejected_counts[source] or 0) + 1
-  held.rejected_sizes[source] = (held.rejected_sizes[source] or 0) + size
 end)
 if call('ZCARD', P .. 'rejected') ~= n_rejected then complain('rejections miscounted') end
 if tonumber(call('HGET', P .. 'books', 'rejected_bytes') or 0) ~= rejected_bytes then complain('bytes of rejections miscounted') end
-each('rejected_of:*', function(key)
-  local source = string.sub(key, 13)
-  if call('ZCARD', P .. key) ~= (held.rejected_counts[source] or 0) then complain('rejections of a source miscounted:', source) end
-end)
-for ranking, expected in pairs(held) do
-  local said, flat = {}, call('ZRANGE', P .. ranking, 0, -1, 'WITHSCORES')
-  for i = 1, #flat, 2 do said[flat[i]] = tonumber(flat[i + 1]) end
-  for source, value in pairs(expected) do
-    if said[source] ~= value then complain(ranking, 'of', source, 'says', said[source] or 0, 'there are', value) end
-    said[source] = nil
-  end
-  for source in pairs(said) do complain(ranking, 'of a source without any:', source) end
-end
 
 -- 1: something waits => it will be looked at in time
 local latest = {}
