@@ -23,6 +23,7 @@ from trunkline_producers.fetching import Fetcher
 from trunkline_producers.receiver.api import Api, make_app
 from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.hooks import PREFIX, Hooks
+from trunkline_producers.receiver.readiness import Readiness
 from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, send_reply
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import Replayer
@@ -60,6 +61,7 @@ class Receiver:
         self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
         self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
         self._finishing = Finishing()
+        self._readiness = Readiness(store)
         self._stopping = Event()
         budget = Budget()
         self._hooks = Hooks(
@@ -83,6 +85,7 @@ class Receiver:
             server.max_body_bytes,
             self._finishing,
             budget,
+            self._readiness,
         )
         self._rest = make_app(api, self._lifespan)
 

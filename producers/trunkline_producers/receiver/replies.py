@@ -53,6 +53,11 @@ def unavailable(detail: str = "The store is away; nothing is lost, send it again
     return problem(503, "unavailable", "Not stored", detail).with_headers(("retry-after", str(after_s)))
 
 
+def not_ready(why: str) -> Reply:
+    """Nothing would be stored now; `why` is told to whoever asks."""
+    return problem(503, "unavailable", "Not ready", why).with_headers(("retry-after", str(RETRY_S)))
+
+
 def full(**more: Any) -> Reply:
     """The queue is over its limit."""
     detail = "Too many numbers wait already; send it again later."

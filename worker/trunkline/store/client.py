@@ -50,9 +50,15 @@ class Store:
     """
 
     def __init__(
-        self, client: Client, *, durability: Durability = Durability.memory, max_waiting: int = 2_000_000
+        self,
+        client: Client,
+        *,
+        durability: Durability = Durability.memory,
+        max_waiting: int = 2_000_000,
+        prefix: str = PREFIX,
     ) -> None:
         self.client = client
+        self.prefix = prefix
         self.durability = durability
         self.max_waiting = max_waiting
         self.now_ms: int | None = None
@@ -99,7 +105,7 @@ class Store:
     def profile_refused(self, profile: str) -> str | None:
         """Why a profile's automatic pause is on, None if it is not."""
         with translated():
-            reason = self.client.hget(f"{PREFIX}policy:{profile}", "au")
+            reason = self.client.hget(f"{self.prefix}policy:{profile}", "au")
         return None if reason is None else str(reason)
 
     def reap(self, most: int = 16) -> Reaped:
@@ -181,9 +187,9 @@ class Store:
             if to_disk:
                 return self._run_to_disk(script, (now, *args))
             try:
-                return self.client.evalsha(script.sha, 1, PREFIX, now, *args)
+                return self.client.evalsha(script.sha, 1, self.prefix, now, *args)
             except redis.exceptions.NoScriptError:
-                return self.client.eval(script.text, 1, PREFIX, now, *args)
+                return self.client.eval(script.text, 1, self.prefix, now, *args)
 
     def _run_to_disk(self, script: scripts.Script, args: tuple[str | bytes | float, ...]) -> Any:
         """Runs a script, then waits for the disk on the connection that wrote: that covers all it wrote before.
@@ -192,9 +198,9 @@ class Store:
         """
         with self._connection() as connection:
             try:
-                reply = _answer(connection, "EVALSHA", script.sha, 1, PREFIX, *args)
+                reply = _answer(connection, "EVALSHA", script.sha, 1, self.prefix, *args)
             except redis.exceptions.NoScriptError:
-                reply = _answer(connection, "EVAL", script.text, 1, PREFIX, *args)
+                reply = _answer(connection, "EVAL", script.text, 1, self.prefix, *args)
             deadline = time.monotonic() + DISK_WAIT_MS / 1000
             while (left_ms := round((deadline - time.monotonic()) * 1000)) > 0:
                 if _answer(connection, "WAITAOF", 1, 0, min(left_ms, DISK_ASK_MS))[0]:
