@@ -13,7 +13,7 @@ import pytest
 from servers import Server, require_redis, running
 from store_steps import number, publish, push
 from trunkline.store import Durability, Store, StoreError, StoreUnavailable, StoreUnfit, connect, reading
-from trunkline.store.connect import examine
+from trunkline.store.examining import examine
 
 DURABLE = {"appendonly": "yes", "appendfsync": "everysec"}
 

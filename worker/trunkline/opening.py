@@ -11,7 +11,8 @@ import redis
 from trunkline.embedded import EmbeddedServer
 from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
-from trunkline.store.connect import CONNECTION, examine, translated
+from trunkline.store.connect import CONNECTION, translated
+from trunkline.store.examining import examine
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
 BROKER_DB: Final = 1  # dramatiq's maintenance runs KEYS, so its hints live beside the store, not in it

@@ -1,4 +1,4 @@
-"""Connections to the store, and whether its server is fit to keep numbers."""
+"""Connections to the store, and its errors as ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,8 +18,6 @@ from trunkline.store.pooling import Pool
 
 Client: TypeAlias = "redis.Redis"
 
-OLDEST_SERVER: Final = (6, 2)
-EVICTING: Final = "noeviction"
 # What passes by itself, or when somebody mends the server: the numbers that are there are safe, and it is tried again.
 PASSING: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -114,52 +112,3 @@ def code_of(error: redis.RedisError) -> str | None:
             return code
     found = _CODE.search(str(error))
     return found[1] if found else None
-
-
-def examine(client: Client, acknowledge: Literal["fsync", "memory"]) -> Durability:
-    """Whether the server may keep numbers, and how a push gets to its disk.
-
-    Raises StoreUnfit for a server that is too old, may drop keys (`maxmemory-policy`), or can't say that a write is on
-    disk although `acknowledge = "fsync"`; StoreUnavailable when it can't be reached.
-    """
-    with translated():
-        info: dict[str, Any] = client.info()
-    version = tuple(int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2])
-    if version < OLDEST_SERVER:
-        raise StoreUnfit(
-            f"the store's server is version {info.get('redis_version')}; trunkline needs Redis 6.2 or Valkey"
-        )
-    policy = _setting(client, "maxmemory-policy") or info.get("maxmemory_policy")
-    if policy not in (None, EVICTING):
-        raise StoreUnfit(
-            f"the store's server may drop keys: its maxmemory-policy is {policy}. "
-            "Set maxmemory-policy noeviction; numbers must never vanish to make room"
-        )
-    return Durability.memory if acknowledge == "memory" else _durability(client, info)
-
-
-def _durability(client: Client, info: dict[str, Any]) -> Durability:
-    advice = 'or set acknowledge = "memory" under [store] and accept that a power cut may lose the last second'
-    if str(info.get("aof_enabled", "0")) != "1":
-        raise StoreUnfit(f"the store's server keeps no append-only file: set appendonly yes, {advice}")
-    if _setting(client, "appendfsync") == "always":
-        return Durability.always
-    with translated():
-        try:
-            client.execute_command("WAITAOF", 0, 0, 0)  # type: ignore[no-untyped-call]  # redis-py's
-        except redis.ResponseError as error:
-            raise StoreUnfit(
-                "the store's server can't say when a write is on disk: set appendfsync always, "
-                f"use a server with WAITAOF (Redis 7.2, Valkey), {advice}"
-            ) from error
-    return Durability.waitaof
-
-
-def _setting(client: Client, name: str) -> str | None:
-    """One configuration value, None where the server (a managed one, say) does not let us ask."""
-    with translated():
-        try:
-            values: dict[str, str] = client.config_get(name)  # type: ignore[assignment]  # redis-py types it for async too
-        except redis.ResponseError:
-            return None
-    return values.get(name)
