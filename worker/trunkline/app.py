@@ -30,6 +30,7 @@ from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store.connect import translated
+from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -127,6 +128,7 @@ def compose(settings: Settings) -> App:
 def _composed(settings: Settings, opened: Opened) -> App:
     examine_broker(opened.broker_client)
     store = opened.store
+    examine_rights(store)
     changed = store.publish(policies_of(settings), whole=True)
     logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=changed)
     scrub = make_scrubber(settings.secret_values())

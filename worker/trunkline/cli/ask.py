@@ -33,6 +33,7 @@ from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import reading
 from trunkline.store.examining import try_a_write
+from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -185,6 +186,7 @@ def _check_online(settings: Settings) -> bool:
     opened = open_store(settings)
     try:
         examine_broker(opened.broker_client)
+        examine_rights(opened.store)
         try_a_write(opened.store)
     finally:
         opened.close()
