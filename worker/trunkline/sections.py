@@ -123,9 +123,10 @@ class WorkerSettings(Table):
 
 
 class ServerSettings(Table):
-    """The receiver: its public address, the token for /v1 and the console, the largest body it reads."""
+    """The receiver: its public address, the token for /v1 and the console, the largest body it reads, how it stops."""
 
     what: ClassVar[str] = "server"
     public_url: Annotated[str, AfterValidator(http_url)] | None = None
     token: SecretField | None = None
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=1_073_741_824)
+    drain_s: float = Field(default=5.0, ge=0, le=3600)

@@ -24,7 +24,7 @@ from trunkline_producers.receiver.api import Api, make_app
 from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.hooks import PREFIX, Hooks
 from trunkline_producers.receiver.readiness import Readiness
-from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, send_reply
+from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, closing, send_reply
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import Replayer
 from trunkline_producers.sources import Source
@@ -89,8 +89,14 @@ class Receiver:
         )
         self._rest = make_app(api, self._lifespan)
 
+    def drain(self) -> None:
+        """From now on /readyz says no, and every answer closes its connection. For a signal's handler."""
+        self._readiness.stop()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's request, or the application's beginning and end."""
+        if self._readiness.stopping:
+            send = closing(send)
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             try:
                 await send_reply(send, await self._hooks.reply(scope, receive))

@@ -44,7 +44,7 @@ def serve(
                 tell_where(listening, sources)
             else:
                 end_with_supervisor()
-            run_receiver(receiver, listening)
+            run_receiver(receiver, listening, settings.server.drain_s)
         finally:
             opened.close()
 
