@@ -21,7 +21,7 @@ from trunkline.settings import Settings
 from trunkline.store import Store, rejections
 from trunkline.store.reading import books, entries_of
 from trunkline_producers.enqueue import Enqueuer
-from trunkline_producers.receiver import api
+from trunkline_producers.receiver import readiness
 from trunkline_producers.replaying import Replayer
 
 GOOD, OTHER, BRITISH = "+14155550100", "+14155550101", "+442071838750"
@@ -258,7 +258,8 @@ def test_many_programs_at_once_are_each_answered_for_their_own(site: Site) -> No
 def test_a_store_that_is_away_is_said_to_programs_and_to_the_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "READY_S", 0.2)
+    monkeypatch.setattr(readiness, "READY_S", 0.2)
+    monkeypatch.setattr(readiness, "FRESH_S", 0.0)
     with (
         running("valkey", tmp_path) as server,
         server.client() as client,

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from acceptance.worker_harness import until
 from raw_http import connected
 from receivers import PATIENCE_S, Site, receiving, settings_with
 from servers import READY, Server, running
@@ -155,12 +156,12 @@ def test_a_store_that_is_away_sends_away_and_what_it_sent_away_is_new_when_it_is
                 "5",
             )
             assert site.post("crm", "no JSON").status_code == 503, "what can't be kept is not answered as if it were"
-            assert site.client.get("/readyz").status_code == 503
+            until(lambda: site.client.get("/readyz").status_code == 503, "a receiver that is not ready")
             assert site.client.get("/healthz").status_code == 200
 
             process = restarted(server)
             try:
-                assert site.client.get("/readyz").status_code == 200
+                until(lambda: site.client.get("/readyz").status_code == 200, "a receiver that is ready again")
                 assert site.post("crm", event("evt_2", OTHER)).json()["accepted"] == 1
                 assert site.post("crm", event("evt_1")).json()["duplicate"] == 1
                 assert counted(store) == {"accepted": 2, "duplicate": 1, "rejected": 0}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from servers import Server, require_redis, running
 from store_steps import number, publish, push
 from trunkline.store import Durability, Store, StoreError, StoreUnavailable, StoreUnfit, connect, reading
-from trunkline.store.connect import examine
+from trunkline.store.examining import examine
 
 DURABLE = {"appendonly": "yes", "appendfsync": "everysec"}
 
@@ -105,3 +107,33 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 def test_what_is_no_redis_url_is_refused_with_examples() -> None:
     with pytest.raises(StoreError, match="rediss://"):
         connect("http://example.com")
+
+
+def test_a_refused_push_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    config = {"appendonly": "yes", "appendfsync": "no"}  # what was written before is not on disk for long
+    with running("valkey", tmp_path, **config) as server, server.client() as client:
+        store = Store(client, durability=Durability.waitaof)
+        publish(store)
+        client.config_set("maxmemory", "1")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="out of memory"):
+            push(store, number(1))
+        assert time.monotonic() - began < 1
+
+
+def test_a_disk_that_is_slower_than_a_command_may_be_is_waited_for(tmp_path: Path) -> None:
+    config = {"appendonly": "yes", "appendfsync": "no"}
+    with running("valkey", tmp_path, **config) as server, server.client() as client:
+        store = Store(client, durability=Durability.waitaof)
+        publish(store)
+
+        def sync_later() -> None:
+            time.sleep(3.5)
+            with server.client() as other:
+                other.config_set("appendfsync", "always")
+                other.incr("x")
+
+        with ThreadPoolExecutor(1) as threads:
+            done = threads.submit(sync_later)
+            assert push(store, number(1)).accepted == 1
+            done.result()

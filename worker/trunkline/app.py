@@ -32,6 +32,7 @@ from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store import StoreError
 from trunkline.store.registry import Registration
+from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -124,6 +125,7 @@ def compose(settings: Settings) -> App:
 def _composed(settings: Settings, opened: Opened) -> App:
     examine_broker(opened.broker_client)
     store = opened.store
+    examine_rights(store)
     registration = Registration(
         store,
         policies_of(settings),

@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 import redis
 
 from trunkline import valkey_process as valkey
+from trunkline.store.pooling import Pool, TcpConnection
 from trunkline.valkey_process import HOST, Answer, EmbeddedError, Home, State
 
 __all__ = ["EmbeddedError", "EmbeddedServer"]
@@ -115,7 +116,7 @@ class EmbeddedServer:
         # RESP 3 brings redis-py's maintenance notifications, which this server has not, and with which redis-py no
         # longer looks whether a pooled connection is still alive before it hands it out.
         options.setdefault("protocol", 2)
-        return redis.ConnectionPool(connection_class=_Connection, embedded=self, db=db, **options)
+        return Pool(connection_class=_Connection, embedded=self, db=db, **options)
 
     def client(self, db: int = 0, **options: Any) -> redis.Redis:
         """A client on a connection_pool() of its own, which its close() closes."""
@@ -339,7 +340,7 @@ def _weakly(server: EmbeddedServer) -> Any:
     return in_child
 
 
-class _Connection(redis.Connection):
+class _Connection(TcpConnection):
     """A redis-py connection that asks its EmbeddedServer where to connect. The password never is an option of it."""
 
     def __init__(self, *, embedded: EmbeddedServer, **options: Any) -> None:

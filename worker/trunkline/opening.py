@@ -10,8 +10,10 @@ import redis
 
 from trunkline.embedded import EmbeddedServer
 from trunkline.settings import Settings
-from trunkline.store import Store, StoreUnavailable, StoreUnfit, connect
-from trunkline.store.connect import CONNECTION, examine
+from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
+from trunkline.store.connect import CONNECTION, translated
+from trunkline.store.examining import examine
+from trunkline.store.rights import examine_rights_of_hints
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
 BROKER_DB: Final = 1  # dramatiq's maintenance runs KEYS, so its hints live beside the store, not in it
@@ -64,15 +66,15 @@ def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close:
 
 
 def examine_broker(broker: redis.Redis) -> None:
-    """For those who send and take hints. Raises StoreUnfit for a database that is not there, or StoreUnavailable."""
+    """For those who send and take hints. Raises StoreUnavailable, or StoreUnfit for no such database or right."""
     try:
-        broker.ping()
-    except redis.ResponseError as error:
+        with translated():
+            broker.ping()
+        examine_rights_of_hints(broker)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"dramatiq's hints (store.broker_url): {error}") from error
+    except StoreError as error:
         raise StoreUnfit(f"dramatiq's hints can't be kept there: {error}; set store.broker_url") from error
-    except redis.RedisError as error:
-        raise StoreUnavailable(
-            f"the server for dramatiq's hints (store.broker_url) does not answer: {error}"
-        ) from error
 
 
 def _broker(settings: Settings, client: redis.Redis) -> redis.Redis:

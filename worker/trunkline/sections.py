@@ -123,14 +123,15 @@ class WorkerSettings(Table):
 
 
 class ServerSettings(Table):
-    """The receiver: its public address, the token for /v1 and the console, the largest body it reads, and how
-    much of what could not be taken in is kept."""
+    """The receiver: its public address, the token for /v1 and the console, the largest body it reads, how it stops, and
+    how much of what could not be taken in is kept."""
 
     what: ClassVar[str] = "server"
     public_url: Annotated[str, AfterValidator(http_url)] | None = None
     token: SecretField | None = None
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=1_073_741_824)
     max_kept_bytes: int = Field(default=268_435_456, ge=65_536)
+    drain_s: float = Field(default=5.0, ge=0, le=3600)
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:

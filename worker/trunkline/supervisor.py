@@ -32,14 +32,14 @@ class Program:
 
 
 def end_with_supervisor() -> None:
-    """Ends this process (SIGTERM to itself) when the supervisor that started it is gone, however it went."""
+    """Ends this process (SIGINT to itself) when the supervisor that started it is gone, however it went."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(ORPHAN_LOOK_S)
         logger().warning(Log.process_orphaned)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)  # at once: whoever starts it again needs its address
 
     if os.environ.get("TRUNKLINE_SUPERVISOR_PID") == str(parent):
         Thread(target=watch, name="supervisor", daemon=True).start()
@@ -71,6 +71,7 @@ class Supervisor:
     _slots: list[_Slot] = field(default_factory=list)
     # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
     _stopping: bool = False
+    _signum: int = signal.SIGTERM
     _hurry: bool = False
     _steady: bool = False  # a process has been up: a configuration broken since then must not end the others
 
@@ -99,10 +100,14 @@ class Supervisor:
         self._end()
         return 0
 
-    def stop(self) -> None:
-        """Asks run() to end everything within the grace time; asked again, at once."""
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        """Asks run() to end everything within the grace time; asked again, at once.
+
+        `signum` is what the programs beside the workers are sent: SIGINT where a person is waiting.
+        """
         if self._stopping:
             self._hurry = True
+        self._signum = signum
         self._stopping = True
 
     def pids(self) -> list[int]:
@@ -133,9 +138,10 @@ class Supervisor:
         slot.process = None
 
     def _end(self) -> None:
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.send_signal(signal.SIGTERM if slot.program == WORKER else self._signum)
         alive = [slot.process for slot in self._slots if slot.process is not None]
-        for process in alive:
-            process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
         while any(process.poll() is None for process in alive) and time.monotonic() < deadline and not self._hurry:
             time.sleep(WATCH_S)

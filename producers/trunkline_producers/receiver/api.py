@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import redis
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -22,7 +21,8 @@ from trunkline_producers.enqueue_async import AsyncEnqueuer
 from trunkline_producers.receiver import description
 from trunkline_producers.receiver.access import refusal
 from trunkline_producers.receiver.finishing import Finishing
-from trunkline_producers.receiver.replies import Reply, document, full, no_room, problem, unavailable
+from trunkline_producers.receiver.readiness import Readiness
+from trunkline_producers.receiver.replies import Reply, document, full, no_room, not_ready, problem, unavailable
 from trunkline_producers.receiver.requests import LARGE, Budget, Refused, read_request
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import kept_of_program
@@ -31,7 +31,6 @@ from trunkline_producers.webhook import WebhookRequest
 
 MOST_TOLD: Final = 1_000  # refusals in one answer
 SOURCE: Final = "api"  # of events that name none
-READY_S: Final = 2.0  # how long the store may take to say that it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class Api:
     tally: Tally
     finishing: Finishing
     budget: Budget
+    readiness: Readiness
     within_s: float = 10.0
 
     async def events(self, request: Request) -> Reply:
@@ -85,13 +85,9 @@ class Api:
         return unavailable()
 
     async def ready(self) -> Reply:
-        """GET /readyz: whether an event could be stored now."""
-        try:
-            async with asyncio.timeout(READY_S):
-                await asyncio.to_thread(self.store.client.ping)
-        except (TimeoutError, redis.RedisError):
-            return unavailable("The store does not answer.")
-        return document(200, {"status": "ready"})
+        """GET /readyz: whether an event would be stored now."""
+        trouble = await self.readiness.trouble()
+        return not_ready(trouble) if trouble else document(200, {"status": "ready"})
 
 
 def make_app(api: Api, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -118,7 +114,7 @@ def make_app(api: Api, lifespan: Callable[[FastAPI], AbstractAsyncContextManager
 
     @app.get("/readyz", **description.READY)
     async def readyz() -> Response:
-        """The receiver can accept an event and store it."""
+        """An event would be stored now: the store takes a write, and the receiver is not stopping."""
         return _response(await api.ready())
 
     @app.exception_handler(HTTPException)

@@ -23,7 +23,8 @@ from trunkline_producers.fetching import Fetcher
 from trunkline_producers.receiver.api import Api, make_app
 from trunkline_producers.receiver.finishing import Finishing
 from trunkline_producers.receiver.hooks import PREFIX, Hooks
-from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, send_reply
+from trunkline_producers.receiver.readiness import Readiness
+from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, closing, send_reply
 from trunkline_producers.receiver.tally import Tally
 from trunkline_producers.replaying import Replayer
 from trunkline_producers.sources import Source
@@ -60,6 +61,7 @@ class Receiver:
         self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
         self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
         self._finishing = Finishing()
+        self._readiness = Readiness(store)
         self._stopping = Event()
         budget = Budget()
         self._hooks = Hooks(
@@ -86,11 +88,18 @@ class Receiver:
             self._tally,
             self._finishing,
             budget,
+            self._readiness,
         )
         self._rest = make_app(api, self._lifespan)
 
+    def drain(self) -> None:
+        """From now on /readyz says no, and every answer closes its connection. For a signal's handler."""
+        self._readiness.stop()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's request, or the application's beginning and end."""
+        if self._readiness.stopping:
+            send = closing(send)
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             try:
                 await send_reply(send, await self._hooks.reply(scope, receive))

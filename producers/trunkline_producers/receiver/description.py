@@ -138,7 +138,10 @@ EVENTS: Final[dict[str, Any]] = {
 }
 HEALTH: Final[dict[str, Any]] = {"responses": {200: _answer("Alive", _STATUS)}}
 READY: Final[dict[str, Any]] = {
-    "responses": {200: _answer("Ready", _STATUS), **_problems(s503="The store does not answer")}
+    "responses": {
+        200: _answer("Ready", _STATUS),
+        **_problems(s503="The store takes no write, or the receiver is stopping"),
+    }
 }
 HOOK: Final[dict[str, Any]] = {
     "summary": "Webhooks of carriers and CRMs",

@@ -58,6 +58,11 @@ def no_room() -> Reply:
     return unavailable("It can't be taken in, and there is no room to keep it; send it again later.", RETRY_FULL_S)
 
 
+def not_ready(why: str) -> Reply:
+    """Nothing would be stored now; `why` is told to whoever asks."""
+    return problem(503, "unavailable", "Not ready", why).with_headers(("retry-after", str(RETRY_S)))
+
+
 def full(**more: Any) -> Reply:
     """The queue is over its limit."""
     detail = "Too many numbers wait already; send it again later."

@@ -97,3 +97,14 @@ async def send_reply(send: Send, reply: Reply) -> None:
     headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in reply.headers]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+def closing(send: Send) -> Send:
+    """Sends answers that end their connection."""
+
+    async def closed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return closed

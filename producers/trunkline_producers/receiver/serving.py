@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import time
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -32,8 +34,34 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def make_server(receiver: Receiver) -> uvicorn.Server:
-    """The server, not running yet."""
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server, which on SIGTERM says that it is not ready, and goes on taking for a while, before it stops.
+
+    What sends requests to it learns of a stop only by asking: closed at once, it would be sent some more.
+    """
+
+    def __init__(self, config: uvicorn.Config, receiver: Receiver, drain_s: float) -> None:
+        super().__init__(config)
+        self._receiver = receiver
+        self._drain_s = drain_s
+        self._stop_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: SIGTERM drains first; SIGINT, or a second one, stops at once."""
+        self._receiver.drain()
+        if sig == signal.SIGTERM and self._stop_at is None and not self.should_exit:
+            self._stop_at = time.monotonic() + self._drain_s
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn's clock, ten times a second: whether to stop."""
+        drained = self._stop_at is not None and time.monotonic() >= self._stop_at
+        return await super().on_tick(counter) or drained
+
+
+def make_server(receiver: Receiver, drain_s: float = 0.0) -> uvicorn.Server:
+    """The server, not running yet; `drain_s` is how long after SIGTERM it goes on taking."""
     config = uvicorn.Config(
         receiver,
         http=BoundedProtocol,
@@ -48,17 +76,17 @@ def make_server(receiver: Receiver) -> uvicorn.Server:
         timeout_graceful_shutdown=STOP_S,
         backlog=BACKLOG,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, receiver, drain_s)
 
 
-def serve(receiver: Receiver, listening: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM, then answers what is under way and returns."""
+def serve(receiver: Receiver, listening: socket.socket, drain_s: float = 0.0) -> None:
+    """Serves until SIGINT, or SIGTERM and `drain_s` later, then answers what is under way and returns."""
     host, port = listening.getsockname()[:2]
 
-    server = make_server(receiver)
+    server = make_server(receiver, drain_s)
 
     def stop(_signum: int, _frame: Any) -> None:
-        """Until uvicorn listens to signals itself; and when it is done it raises the signal again."""
+        """Until uvicorn listens to signals itself; and when it is done it raises what it handled again."""
         server.should_exit = True
 
     for signum in (signal.SIGINT, signal.SIGTERM):

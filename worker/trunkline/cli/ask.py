@@ -32,6 +32,8 @@ from trunkline.documents import number_document, rfc3339, status_document
 from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import reading, rejections
+from trunkline.store.examining import try_a_write
+from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -184,9 +186,13 @@ def _account(account: Account) -> str:
 
 def _check_online(settings: Settings) -> bool:
     opened = open_store(settings)
-    examine_broker(opened.broker_client)
-    out().print(f"[green]store[/]: reached; writes are on disk by: {opened.store.durability}")
-    opened.close()
+    try:
+        examine_broker(opened.broker_client)
+        examine_rights(opened.store)
+        try_a_write(opened.store)
+    finally:
+        opened.close()
+    out().print(f"[green]store[/]: takes writes; they are on disk by: {opened.store.durability}")
     fine = True
     for name, account in settings.accounts.items():
         try:

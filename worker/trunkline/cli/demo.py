@@ -166,7 +166,7 @@ def _running(fail_rate: float) -> Iterator[_Stage]:
         watch = Thread(target=supervisor.run, name="supervisor")
         watch.start()
         stack.callback(watch.join)
-        stack.callback(supervisor.stop)
+        stack.callback(supervisor.stop, signal.SIGINT)
         yield _Stage(settings, opened.store, sandbox, folder, senders)
 
 

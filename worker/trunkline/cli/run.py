@@ -121,8 +121,8 @@ def _run_workers(settings: Settings, env: Mapping[str, str], processes: int, bes
         err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
     supervisor = Supervisor(env, processes, settings.worker.grace_s, beside=beside)
 
-    def stop(_signum: int, _frame: FrameType | None) -> None:
-        supervisor.stop()
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        supervisor.stop(signum)
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, stop)

@@ -11,6 +11,7 @@ import typer
 from trunkline.attach import make_scrubber
 from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
 from trunkline.opening import open_store
+from trunkline.store.rights import examine_rights
 from trunkline.supervisor import Program, end_with_supervisor
 from trunkline_producers.receiver import Receiver, listen
 from trunkline_producers.receiver import serve as run_receiver
@@ -36,13 +37,14 @@ def serve(
     with socket.socket(fileno=fd) if fd is not None else listening_on(host, port) as listening:
         opened = open_store(settings)
         try:
+            examine_rights(opened.store)
             scrub = make_scrubber(settings.secret_values())
             receiver = Receiver(opened.store, settings, sources, scrub=scrub)
             if fd is None:
                 tell_where(listening, sources)
             else:
                 end_with_supervisor()
-            run_receiver(receiver, listening)
+            run_receiver(receiver, listening, settings.server.drain_s)
         finally:
             opened.close()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import redis
@@ -33,6 +35,7 @@ PREFIX: Final = "{tl}:"  # one hash tag: one slot in a cluster
 REMEMBER_MS: Final = 7 * 24 * 3600 * 1000  # how long an event id is known
 PROBE_LEASE_MS: Final = 30_000
 DISK_WAIT_MS: Final = 5_000
+DISK_ASK_MS: Final = 1_000
 REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
 NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
 NUMBERS_A_CALL: Final = 200
@@ -60,6 +63,7 @@ class Store:
         prefix: str = PREFIX,
     ) -> None:
         self.client = client
+        self.prefix = prefix
         self.durability = durability
         self.max_waiting = max_waiting
         self.prefix = prefix
@@ -201,22 +205,35 @@ class Store:
                 return self.client.eval(script.text, 1, self.prefix, now, *args)
 
     def _run_to_disk(self, script: scripts.Script, args: tuple[str | bytes | float, ...]) -> Any:
-        """WAITAOF on the connection that wrote: it covers everything this connection sent before it."""
-        for _ in range(2):
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.evalsha(script.sha, 1, self.prefix, *args)
-                pipe.waitaof(1, 0, DISK_WAIT_MS)
-                reply, synced = pipe.execute(raise_on_error=False)
-            if isinstance(reply, redis.exceptions.NoScriptError):
-                self.client.script_load(script.text)
-                continue
-            for answer in (reply, synced):
-                if isinstance(answer, Exception):
-                    raise answer
-            if synced[0] < 1:
-                raise StoreUnavailable(f"the store did not put the write on disk within {DISK_WAIT_MS / 1000:g} s")
-            return reply
-        raise StoreUnavailable("the store keeps forgetting its scripts")
+        """Runs a script, then waits for the disk on the connection that wrote: that covers all it wrote before.
+
+        A script that is refused is not waited for. The wait comes in parts, each shorter than a command may take.
+        """
+        with self._connection() as connection:
+            try:
+                reply = _answer(connection, "EVALSHA", script.sha, 1, self.prefix, *args)
+            except redis.exceptions.NoScriptError:
+                reply = _answer(connection, "EVAL", script.text, 1, self.prefix, *args)
+            deadline = time.monotonic() + DISK_WAIT_MS / 1000
+            while (left_ms := round((deadline - time.monotonic()) * 1000)) > 0:
+                if _answer(connection, "WAITAOF", 1, 0, min(left_ms, DISK_ASK_MS))[0]:
+                    return reply
+        raise StoreUnavailable(f"the store did not put the write on disk within {DISK_WAIT_MS / 1000:g} s")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        pool = self.client.connection_pool
+        connection = pool.get_connection()
+        try:
+            yield connection
+        finally:
+            pool.release(connection)
+
+
+def _answer(connection: Any, *command: str | bytes | float) -> Any:
+    """One command on a connection of one's own."""
+    connection.send_command(*command)
+    return connection.read_response()
 
 
 def pages_of(policies: Policies) -> list[dict[str, dict[str, str]]]:

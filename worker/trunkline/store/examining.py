@@ -1,0 +1,101 @@
+"""Whether the store's server is fit to keep numbers, and whether it would take a write now."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from trunkline.store.client import Store
+from trunkline.store.connect import Client, Durability, translated
+from trunkline.store.model import StoreError, StoreUnfit
+
+OLDEST_SERVER: Final = (7, 0)  # what a Valkey says of itself as a Redis is 7.2 or more
+KEEPING: Final = "noeviction"
+TRACE_MS: Final = 60_000
+
+
+def examine(client: Client, acknowledge: Literal["fsync", "memory"]) -> Durability:
+    """Whether the server may keep numbers, and how a push gets to its disk.
+
+    Raises StoreUnfit for a server that is too old, may drop keys (`maxmemory-policy`), or can't say that a write is on
+    disk although `acknowledge = "fsync"`; StoreUnavailable when it can't be reached.
+    """
+    with translated():
+        info: dict[str, Any] = client.info()
+    version = tuple(int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2])
+    if version < OLDEST_SERVER:
+        raise StoreUnfit(
+            f"the store's server is version {info.get('redis_version')}; trunkline needs Redis 7.0 or Valkey 7.2"
+        )
+    _of_one_server(info)
+    policy = _setting(client, "maxmemory-policy")[0] or info.get("maxmemory_policy")
+    if policy not in (None, KEEPING):
+        raise StoreUnfit(
+            f"the store's server may drop keys: its maxmemory-policy is {policy}. "
+            "Set maxmemory-policy noeviction; numbers must never vanish to make room"
+        )
+    return Durability.memory if acknowledge == "memory" else _durability(client, info)
+
+
+def try_a_write(store: Store) -> None:
+    """Writes a byte beside the numbers, which goes by itself, as a server takes it that would take an event.
+
+    Raises StoreUnavailable or StoreError for one that is away, full, read-only or lets this user do nothing.
+    """
+    with translated():
+        store.client.set(f"{store.prefix}ready", "1", px=TRACE_MS)
+
+
+def _of_one_server(info: dict[str, Any]) -> None:
+    """Raises StoreUnfit for what is not one server with all the numbers."""
+    if info.get("redis_mode") == "sentinel":
+        raise StoreUnfit(
+            "a sentinel answers there, which keeps no numbers: set store.url to the address of the primary, "
+            "or to a proxy that follows it"
+        )
+    if str(info.get("cluster_enabled", "0")) == "1":
+        raise StoreUnfit(
+            "the store's server has redis cluster mode enabled, and trunkline keeps its numbers on one server: "
+            "set store.url to one without it"
+        )
+
+
+def _durability(client: Client, info: dict[str, Any]) -> Durability:
+    advice = 'or set acknowledge = "memory" under [store] and accept that a power cut may lose the last second'
+    if str(info.get("aof_enabled", "0")) != "1":
+        raise StoreUnfit(f"the store's server keeps no append-only file: set appendonly yes, {advice}")
+    synced, may_ask = _setting(client, "appendfsync")
+    if synced == "always":
+        return Durability.always
+    missing = [] if may_ask else ["+config|get"]
+    try:
+        with translated():
+            client.execute_command("WAITAOF", 0, 0, 0)  # type: ignore[no-untyped-call]  # redis-py's
+    except StoreUnfit as error:
+        raise StoreUnfit(_may_not_ask([*missing, "+waitaof"], advice)) from error
+    except StoreError as error:
+        if missing:
+            raise StoreUnfit(_may_not_ask(missing, advice)) from error
+        raise StoreUnfit(
+            "the store's server can't say when a write is on disk: set appendfsync always, "
+            f"use a server with WAITAOF (Redis 7.2, Valkey), {advice}"
+        ) from error
+    return Durability.waitaof
+
+
+def _may_not_ask(missing: list[str], advice: str) -> str:
+    return (
+        "the store's user may not ask whether writes are on disk (appendfsync always, or WAITAOF): "
+        f"grant it {' or '.join(missing)}, {advice}"
+    )
+
+
+def _setting(client: Client, name: str) -> tuple[str | None, bool]:
+    """One configuration value, and whether the user may ask; None also where a managed server has no such command."""
+    try:
+        with translated():
+            values: dict[str, str] = client.config_get(name)  # type: ignore[assignment]  # redis-py types it for async too
+    except StoreUnfit:
+        return None, False
+    except StoreError:
+        return None, True
+    return values.get(name), True
