@@ -70,7 +70,7 @@ def test_a_slow_read_back_of_many_numbers_comes_to_an_end_in_several_batches() -
             read = checked(sandbox, batch, seconds=0.8)
             assert read.attached, "no progress"
             assert (read.to_send, read.unanswered) == ((), ())
-            settlement = settlement_of(batch, PROFILE, read, None, None)
+            settlement = settlement_of(batch, PROFILE, read, None)
             assert {(each.number, each.kind) for each in settlement.others} == {(e.number, "back") for e in read.later}
             found += len(read.attached)
             batch = replace(batch, numbers=read.later)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from trunkline.attach import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -43,6 +44,12 @@ def outcomes(body: object, *, status: int = 200, sent: tuple[str, ...] = (A, B, 
     assert isinstance(verdict, Outcomes), verdict
     assert list(verdict.by_number) == list(sent)
     return verdict.by_number
+
+
+def in_doubt(body: bytes) -> bool:
+    """Whether nothing but doubt comes of a success with this body."""
+    found = read(body).verdict
+    return isinstance(found, Outcomes | CallFailed) and all(isinstance(o, Verify) for o in found.by_number.values())
 
 
 def lists(configured: object, failed: object = ()) -> dict[str, object]:
@@ -242,7 +249,13 @@ def test_a_key_given_twice_hides_nothing() -> None:
     ids=range(13),
 )  # fmt: skip
 def test_bodies_that_are_broken_on_purpose_are_verified(body: bytes) -> None:
-    assert all(isinstance(outcome, Verify) for outcome in outcomes(body).values())
+    assert in_doubt(body)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>We are back soon</html>", b"nope"])
+def test_a_page_in_place_of_an_answer_is_a_failed_call_that_no_number_pays_for(body: bytes) -> None:
+    assert isinstance(read(body).verdict, CallFailed)
+    assert isinstance(read({"ok": True}).verdict, Outcomes)
 
 
 def test_an_item_nested_without_end_is_still_a_failure() -> None:
@@ -255,11 +268,9 @@ def test_a_bom_before_the_json_is_nothing() -> None:
     assert outcomes(b"\xef\xbb\xbf" + json.dumps(lists([A, B, C])).encode())[A] == Attached(A)
 
 
-def test_no_answer_is_a_retry_if_nothing_left_and_else_to_be_verified() -> None:
-    not_sent = no_answer("not_sent", "connect_failed", "refused", [A, B]).verdict
-    unknown = no_answer("unknown", "timeout", "no answer", [A]).verdict
-    assert not_sent == Outcomes({n: Retry(n, "connect_failed", "refused") for n in (A, B)})
-    assert unknown == Outcomes({A: Verify(A, "timeout", "no answer")})
+def test_no_answer_is_to_be_verified_and_no_number_pays_for_it() -> None:
+    found = no_answer("timeout", "no answer", [A, B])
+    assert found == CallFailed({n: Verify(n, "timeout", "no answer") for n in (A, B)}, "no answer")
 
 
 # Secrets
@@ -305,7 +316,7 @@ def test_what_stands_under_a_passwords_key_is_a_secret_even_if_nobody_knows_it()
 
 def test_an_excerpt_is_scrubbed_before_it_is_cut() -> None:
     found = read({"data": None, "message": "x" * 470 + PASSWORD}, status=503).verdict
-    assert isinstance(found, Outcomes)
+    assert isinstance(found, CallFailed)
     assert all("correct" not in f"{o.raw} {o.message}" and len(o.raw) <= 500 for o in found.by_number.values()
                if isinstance(o, Retry))  # fmt: skip
 
@@ -349,6 +360,9 @@ def test_any_answer_gives_one_outcome_for_each_number_or_one_verdict(
             assert list(by_number) == sent
             assert all(outcome.number == number for number, outcome in by_number.items())
             kept = [text for o in by_number.values() if not isinstance(o, Attached) for text in (o.raw, o.message)]
+        case CallFailed(by_number):
+            assert list(by_number) == sent
+            kept = [text for o in by_number.values() for text in (o.raw, o.message)]
         case GateAccount():
             kept = [answer.verdict.reason]
         case SplitBatch():

@@ -10,6 +10,7 @@ from typing import Final
 
 from trunkline.attach import (
     UNKNOWN,
+    CallFailed,
     GateAccount,
     Listing,
     NumberDetail,
@@ -27,34 +28,45 @@ from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Leased
 
 LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
+MOST_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
 MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
 ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTrouble:
+    """Why a read-back did not work. `of_api`: the API is to blame, and not that there was no time left to ask it."""
+
+    code: str = ""
+    message: str = ""
+    retry_after_s: float | None = None
+    of_api: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What the read-back says of a batch.
 
-    `unanswered` could not be asked, `trouble` (code, message) says why; `later` is left for the next batch: the others
-    took their time, or there was trouble after they were known.
+    `unanswered` could not be asked, `trouble` says why; `later` is left for the next batch: the others took their time,
+    or there was trouble after they were known.
     """
 
     attached: tuple[str, ...]
     absent: tuple[str, ...]
     to_send: tuple[Leased, ...]
     unanswered: tuple[Leased, ...] = ()
-    trouble: tuple[str, str] = ("", "")
+    trouble: ReadTrouble = ReadTrouble()
     gate: GateAccount | None = None
     found_after_doubt: bool = False
     later: tuple[Leased, ...] = ()
 
 
 class _Unreadable(Exception):
-    """A read-back that did not answer, or not usably: code, message, and the account's gate if it closed."""
+    """A read-back that did not answer, or not usably, and the account's gate if it closed."""
 
-    def __init__(self, code: str, message: str, gate: GateAccount | None = None) -> None:
-        super().__init__(code)
-        self.code, self.message, self.gate = code, message, gate
+    def __init__(self, trouble: ReadTrouble, gate: GateAccount | None = None) -> None:
+        super().__init__(trouble.code)
+        self.trouble, self.gate = trouble, gate
 
 
 def check(
@@ -76,7 +88,7 @@ def check(
     try:
         answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
     except _Unreadable as error:
-        return Checked((), (), rest, tuple(asked), (error.code, error.message), error.gate)
+        return Checked((), (), rest, tuple(asked), error.trouble, error.gate)
     found = {each.number for each in asked if answer.known[each.number] == "attached"}
     absent = {each.number for each in asked if answer.known[each.number] == "absent"}
     logger(profile=profile.name, batch=batch.id).info(
@@ -93,7 +105,7 @@ def check(
 
 
 def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
-    if leased.forced or profile.retry.verify == "never":
+    if leased.forced or leased.unread >= MOST_UNREAD or profile.retry.verify == "never":
         return False
     if leased.verify == "c":
         return leased.attached_under == batch.fingerprint
@@ -165,14 +177,26 @@ class _Reader:
     def _get(self, call: Callable[[], Exchange]) -> Exchange:
         try:
             return call()
-        except (NotSent, Unanswered) as error:
-            raise _Unreadable(error.code, f"the read-back failed: {self._scrub(error.message)}") from error
+        except NotSent as error:
+            if error.code == "deadline":
+                raise _Unreadable(_NO_TIME) from error
+            message = self._scrub(error.message)
+            gate = GateAccount("unreachable", message, None, explicit=True)
+            raise _Unreadable(ReadTrouble(error.code, f"the read-back failed: {message}"), gate) from error
+        except Unanswered as error:
+            message = f"the read-back failed: {self._scrub(error.message)}"
+            raise _Unreadable(ReadTrouble(error.code, message)) from error
         except OutOfTime as error:
-            raise _Unreadable("out_of_time", "the account's rate left no time to read back") from error
+            raise _Unreadable(_NO_TIME) from error
 
     def _trouble(self, exchange: Exchange, what: str) -> _Unreadable:
         answer = read_answer(
             exchange.status, exchange.headers, exchange.body, ("?",), scrub=self._scrub, now=datetime.now(UTC)
         )
         gate = answer.verdict if isinstance(answer.verdict, GateAccount) else None
-        return _Unreadable(f"http_{exchange.status}", f"{what} answers {exchange.status}, which can't be used", gate)
+        wish = answer.verdict.retry_after_s if isinstance(answer.verdict, CallFailed) else None
+        message = f"{what} answers {exchange.status}, which can't be used"
+        return _Unreadable(ReadTrouble(f"http_{exchange.status}", message, wish), gate)
+
+
+_NO_TIME: Final = ReadTrouble("out_of_time", "the account's rate left no time to read back", of_api=False)

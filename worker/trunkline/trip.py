@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from trunkline.attach import GateAccount, SplitBatch, Verdict, make_scrubber, no_answer, read_answer, request_body
+from trunkline.attach import (
+    CallFailed,
+    GateAccount,
+    SplitBatch,
+    Verdict,
+    make_scrubber,
+    no_answer,
+    read_answer,
+    request_body,
+)
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.checking import Checked, check
 from trunkline.observe import Log, logger
@@ -15,7 +24,7 @@ from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.profiles import Profile
 from trunkline.settling import settlement_of
 from trunkline.store import StoreError, StoreUnavailable
-from trunkline.store.model import Batch, Gate, Settlement
+from trunkline.store.model import Batch, Gate, Settlement, Trouble
 from trunkline.vault import Vault, VaultLocked
 
 UNREACHABLE_MOST_S: Final = 60.0  # an API that is back is not to wait long for us
@@ -60,23 +69,30 @@ class Trip:
     def make(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
         checked = self._check()
-        if checked.gate is not None and checked.gate.kind != "rate" and self._batch.half_open:
+        if checked.gate is not None and checked.gate.kind in ("auth", "forbidden") and self._batch.half_open:
             # The probe just found the key in order: it may not read, so what is in doubt is sent again unread.
             in_doubt = tuple(each for each in checked.unanswered if each.verify != "c")
             rest = tuple(each for each in checked.unanswered if each.verify == "c")
             checked = replace(checked, gate=None, to_send=(*checked.to_send, *in_doubt), unanswered=rest)
         if checked.gate is not None:
-            return settlement_of(self._batch, self._profile, checked, None, self._gate(checked.gate))
+            return settlement_of(self._batch, self._profile, checked, None, gate=self._gate(checked.gate))
         if not checked.to_send:
-            return settlement_of(self._batch, self._profile, checked, None, None)
+            return self._unsent(checked)
         try:
             verdict = self._send([each.number for each in checked.to_send])
         except (Stopped, OutOfTime):
-            if not checked.attached:
+            if not checked.attached and not checked.unanswered:
                 raise
-            return settlement_of(self._batch, self._profile, checked, None, None)  # what was found counts all the same
+            return self._unsent(checked)  # what the read-back said counts all the same
         gate = self._gate(verdict) if isinstance(verdict, GateAccount) else None
-        return settlement_of(self._batch, self._profile, checked, verdict, gate)
+        trouble = self._trouble(verdict.reason, verdict.retry_after_s) if isinstance(verdict, CallFailed) else None
+        return settlement_of(self._batch, self._profile, checked, verdict, gate=gate, trouble=trouble)
+
+    def _unsent(self, checked: Checked) -> Settlement:
+        read = checked.trouble
+        failed = bool(checked.unanswered) and read.of_api
+        trouble = self._trouble(read.message, read.retry_after_s) if failed else None
+        return settlement_of(self._batch, self._profile, checked, None, trouble=trouble)
 
     def _check(self) -> Checked:
         tools = self._tools
@@ -97,11 +113,11 @@ class Trip:
             exchange = self._api.attach(body, deadline=tools.deadline, permit=permit)
         except NotSent as error:
             if error.code == "deadline":
-                return no_answer("not_sent", error.code, error.message, numbers).verdict
+                raise OutOfTime from error
             # Nobody can be reached, so no number is to blame: the account waits, as with any trouble of its own.
             return GateAccount("unreachable", error.message, None, explicit=True)
         except Unanswered as error:
-            return no_answer("unknown", error.code, error.message, numbers).verdict
+            return no_answer(error.code, error.message, numbers)
         return self._read(exchange, numbers)
 
     def _read(self, exchange: Exchange, numbers: list[str]) -> Verdict:
@@ -127,7 +143,14 @@ class Trip:
         return verdict
 
     def _gate(self, verdict: GateAccount) -> Gate:
-        closed_s = self._tools.gate_s(verdict.retry_after_s)
         if verdict.kind == "unreachable":
-            closed_s = min(closed_s, UNREACHABLE_MOST_S)
-        return Gate(ms=max(1, int(closed_s * 1000)), reason=verdict.reason)
+            return Gate(self._away_ms(verdict.retry_after_s), verdict.reason)
+        return Gate(ms=max(1, int(self._tools.gate_s(verdict.retry_after_s) * 1000)), reason=verdict.reason)
+
+    def _trouble(self, reason: str, wish_s: float | None) -> Trouble:
+        return Trouble(reason, self._away_ms(wish_s))
+
+    def _away_ms(self, wish_s: float | None) -> int:
+        """How long nobody calls an API that is away: what it asks for, or a minute at most."""
+        closed_s = min(self._tools.gate_s(wish_s), max(UNREACHABLE_MOST_S, wish_s or 0.0))
+        return max(1, int(closed_s * 1000))

@@ -9,6 +9,7 @@ from trunkline.attach.answer import no_answer, read_answer
 from trunkline.attach.outcomes import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -39,6 +40,7 @@ __all__ = [
     "UNKNOWN",
     "Answer",
     "Attached",
+    "CallFailed",
     "Dead",
     "DirectionDetail",
     "GateAccount",

@@ -11,6 +11,7 @@ from trunkline.attach.mentions import Sent, configured_numbers, failures, failur
 from trunkline.attach.outcomes import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -55,11 +56,9 @@ def read_answer(
     return Answer(reading.verdict(), SecretStr(password) if password else None, status)
 
 
-def no_answer(kind: Literal["not_sent", "unknown"], code: str, message: str, sent: Sequence[str]) -> Answer:
-    """The answer where there was none: `not_sent` was certainly not processed, of `unknown` nobody knows."""
-    if kind == "not_sent":
-        return Answer(Outcomes({number: Retry(number, code, message) for number in sent}))
-    return Answer(Outcomes({number: Verify(number, code, message) for number in sent}))
+def no_answer(code: str, message: str, sent: Sequence[str]) -> CallFailed:
+    """What a call comes to that left and was not answered: nobody knows whether it was processed."""
+    return CallFailed({number: Verify(number, code, message) for number in sent}, message)
 
 
 class _Reading:
@@ -164,16 +163,31 @@ class _Reading:
     def _for_all(self) -> Verdict:
         status = self._status
         if status in _PASSING:
-            return self._retry_all()
+            return self._unless_told(self._retry_all())
         if self._succeeded():
-            mentioned_nobody = self._envelope.configured is not None or self._envelope.failed is not None
-            return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
-        if status == 409 or 500 <= status <= 599:
-            return self._verify_all(f"http_{status}")
+            return self._success_for_nobody()
+        if status == 409:
+            return self._verify_all("http_409")
+        if 500 <= status <= 599:
+            return self._unless_told(self._verify_all(f"http_{status}"))
         if 300 <= status <= 499:
             already = trouble_of_number(self._envelope.problem) == "already"
             return self._verify_all(f"http_{status}") if already else self._retry_all()
         return self._verify_all("not_understood")
+
+    def _success_for_nobody(self) -> Verdict:
+        envelope = self._envelope
+        if not envelope.readable:  # a page that a gateway put in its place
+            return self._unless_told(self._verify_all("not_understood"))
+        mentioned_nobody = envelope.configured is not None or envelope.failed is not None
+        return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
+
+    def _unless_told(self, outcomes: Outcomes) -> Verdict:
+        """The outcomes where the answer speaks of a number; else the call failed, and no number is to blame."""
+        if is_about_a_number(self._envelope.problem):
+            return outcomes
+        untold = {number: each for number, each in outcomes.by_number.items() if isinstance(each, Retry | Verify)}
+        return CallFailed(untold, self._said(), self._retry_after_s)
 
     def _retry_all(self) -> Outcomes:
         code, message, api_code, raw = f"http_{self._status}", self._said(), self._api_code(), self._whole_raw()

@@ -64,6 +64,19 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class CallFailed:
+    """The call failed as a whole and nothing was said about a number, so it costs no number an attempt.
+
+    `by_number`: for every number sent a Retry (the call was certainly not processed) or a Verify (it may have been).
+    `retry_after_s`: seconds the API asked to wait.
+    """
+
+    by_number: dict[str, Retry | Verify]
+    reason: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateAccount:
     """The account is in trouble, not the numbers: pause it and count no attempt.
 
@@ -91,7 +104,7 @@ class SplitBatch:
     signature: str
 
 
-Verdict = Outcomes | GateAccount | SplitBatch
+Verdict = Outcomes | CallFailed | GateAccount | SplitBatch
 
 
 @dataclass(frozen=True, slots=True)
