@@ -156,12 +156,103 @@ def test_a_number_in_both_lists_is_verified() -> None:
     assert doubtful.code == "contradiction"
 
 
-@pytest.mark.parametrize("item", [{"phone_number": B, "error": "x"}, {"phone_number": B, "success": False}])
-def test_a_configured_item_that_speaks_of_an_error_is_no_success(item: object) -> None:
-    assert isinstance(outcomes(lists([A, item, C]))[B], Verify)
+@pytest.mark.parametrize(
+    "said",
+    [{"error": "x"}, {"success": False}, {"ok": False}, {"status": "failed"}, {"status": "Error"},
+     {"state": "REJECTED"}, {"outbound": {"status": "failed"}}, {"inbound": {"ok": True}, "outbound": {"error": "no"}},
+     {"directions": [{"type": "inbound", "status": "ok"}, {"type": "outbound", "status": "not_configured"}]},
+     {"result": {"success": False}}],
+    ids=str,
+)  # fmt: skip
+def test_a_configured_item_that_speaks_of_an_error_is_no_success(said: dict[str, object]) -> None:
+    found = outcomes(lists([A, {"phone_number": B, **said}, C]))
+    assert isinstance(found[B], Verify)
+    assert found[A] == Attached(A)
+    assert isinstance(outcomes(lists({A: True, B: said}))[B], Verify)
 
 
-@pytest.mark.parametrize("data", [None, [], {}, 7, "ok", [A], {"configured": 3}, {"configured": {A: True}}, {"ok": 1}])
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"status": "configured"}, {"status": "success"}, {"error": None, "errors": []}, {"outbound": {"status": "ok"}},
+     {"directions": ["inbound", "outbound"]}, {"health_status": "unchecked"}, {"message": "failed over to trunk 2"},
+     {"headers": {"direction": "inbound", "headers": [{"type": "custom", "key": "error", "value": "failed"}]}}],
+    ids=str,
+)  # fmt: skip
+def test_a_configured_item_that_speaks_of_none_is_a_success(said: dict[str, object]) -> None:
+    assert outcomes(lists([A, {"phone_number": B, **said}, C]))[B] == Attached(B)
+
+
+@pytest.mark.parametrize("said", [True, "configured", {"inbound": "ok"}, ["inbound"]])
+def test_configured_as_an_object_of_numbers_is_read(said: object) -> None:
+    found = outcomes(lists({A: said, "1 415 555 0101": said}))
+    assert (found[A], found[B]) == (Attached(A), Attached(B))
+    assert isinstance(found[C], Verify)
+
+
+@pytest.mark.parametrize("said", [None, False, "", {}, [], "failed", 0])
+def test_a_number_in_an_object_of_the_configured_that_nothing_good_is_said_of_is_no_success(said: object) -> None:
+    assert isinstance(outcomes(lists({A: True, B: said}))[B], Verify)
+
+
+CONTRADICTIONS = [
+    {"success": False}, {"ok": False}, {"status": "error"}, {"status": "failed", "message": "no"}, {"error": "odd"},
+    {"errors": ["something went wrong"]}, {"errors": [{"error": "PARTLY_SAVED"}]}, {"errors": {"error": "X"}},
+    {"errors": "odd"}, {"errors": [{"phone_number": "+442079460000", "error": "not owned"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", CONTRADICTIONS, ids=str)
+@pytest.mark.parametrize("sent", [(A,), (A, B, C)])
+def test_a_success_that_the_call_contradicts_is_to_be_verified(said: dict[str, object], sent: tuple[str, ...]) -> None:
+    for body in ({**lists(list(sent)), **said}, {"data": {"configured": list(sent), "failed": [], **said}}):
+        found = outcomes(body, sent=sent)
+        assert {getattr(each, "code", "") for each in found.values()} == {"contradiction"}, body
+        assert all(isinstance(each, Verify) for each in found.values())
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 409, 422, 500, 503])
+def test_a_status_that_contradicts_its_own_list_of_the_configured_proves_no_success(status: int) -> None:
+    assert all(isinstance(each, Verify) for each in outcomes(lists([A, B, C]), status=status).values())
+    assert outcomes(lists([A, B, C]), status=207)[A] == Attached(A)
+
+
+@pytest.mark.parametrize("said", CONTRADICTIONS, ids=str)
+def test_trouble_that_the_failed_numbers_explain_is_no_contradiction_for_their_companions(
+    said: dict[str, object],
+) -> None:
+    found = outcomes({**lists([A, C], [{"phone_number": B, "error": "not owned"}]), **said}, status=422)
+    assert found[A] == Attached(A)
+    assert isinstance(found[B], Dead)
+
+
+@pytest.mark.parametrize(
+    "said", [{"success": True}, {"status": "success"}, {"status": "ok"}, {"errors": []}, {"error": None}]
+)
+def test_a_call_that_says_it_went_well_contradicts_nothing(said: dict[str, object]) -> None:
+    assert outcomes({**lists([A, B, C]), **said})[A] == Attached(A)
+
+
+def test_errors_as_an_object_of_numbers_count_against_them() -> None:
+    found = outcomes({**lists([A, C]), "errors": {B: "not owned"}})
+    assert found[A] == Attached(A)
+    assert isinstance(found[B], Dead)
+
+
+def test_a_number_written_as_it_is_dialled_at_home_is_recognised() -> None:
+    for written in ("4155550101", "(415) 555-0101", 4155550101):
+        assert outcomes(lists([A, written, C]))[B] == Attached(B)
+    assert isinstance(outcomes(lists([A, "+4155550101", C]))[B], Verify)  # another country's
+    found = outcomes(lists(["4155550101"]), sent=("4155550101", B))
+    assert found["4155550101"] == Attached("4155550101")
+    assert isinstance(found[B], Verify)
+
+
+def test_digits_that_two_numbers_share_at_home_are_neithers() -> None:
+    found = outcomes(lists(["2071234567"]), sent=("+12071234567", "+442071234567"))
+    assert all(isinstance(each, Verify) for each in found.values())
+
+
+@pytest.mark.parametrize("data", [None, [], {}, 7, "ok", [A], {"configured": 3}, {"configured": {A: None}}, {"ok": 1}])
 def test_a_success_that_is_not_understood_is_verified(data: object) -> None:
     assert all(isinstance(outcome, Verify) for outcome in outcomes({"data": data, "errors": None}).values())
 

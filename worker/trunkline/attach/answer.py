@@ -90,11 +90,14 @@ class _Reading:
             failed.setdefault(number, []).append((problem, item))
         if not failed and not configured:
             return None
-        for number, problem, item in failures_by_error(envelope.errors, self._sent):
+        blamed, others = failures_by_error(envelope.errors, self._sent)
+        for number, problem, item in blamed:
             failed.setdefault(number, []).append((problem, item))
         problems = {number: _joined([problem for problem, _ in said]) for number, said in failed.items()}
         if not configured and (verdict := self._all_refused(problems)) is not None:
             return verdict
+        if not failed and (others or envelope.refused or not self._succeeded()):
+            return self._contradicted()
         outcomes: dict[str, Outcome] = {}
         for number in self._sent.exact:
             if number not in failed:
@@ -133,6 +136,12 @@ class _Reading:
                 return Retry(number, "api_account", message, api_code, raw, self._retry_after_s)
             case "other":
                 return Retry(number, "api_failed", message, api_code, raw, self._retry_after_s)
+
+    def _contradicted(self) -> Outcomes:
+        """A call that is a failure as a whole, though it names nobody who failed: of no number it is known."""
+        message = f"the call is said to have failed and to have configured: {self._said()}"
+        told = self._api_code(), self._whole_raw()
+        return Outcomes({number: Verify(number, "contradiction", message, *told) for number in self._sent.exact})
 
     def _not_mentioned(self, number: str) -> Verify:
         return Verify(number, "not_mentioned", "the answer does not mention the number", None, self._whole_raw())
