@@ -264,6 +264,24 @@ def test_refusals_that_are_alike_have_one_signature_and_others_another() -> None
     assert first != signature(A, f"endpoint refused for {A} at 12:01", status=422)
 
 
+def told_alike(*reasons: object, status: int = 200, configured: tuple[str, ...] = ()) -> str:
+    numbers = tuple(f"+1415555010{index}" for index in range(len(reasons)))
+    failed = [{"phone_number": each, "error": why} for each, why in zip(numbers, reasons, strict=True)]
+    body = {"data": {"configured": list(configured), "failed": failed}, "errors": None}
+    found = verdict(status, body, (*numbers, *configured))
+    assert isinstance(found, Outcomes)
+    return found.alike
+
+
+def test_every_number_told_the_same_mistake_has_one_signature_for_all() -> None:
+    each = [f"INVALID_SIP_ENDPOINT: {number} can't reach port 5060" for number in (A, B, "+14155550102")]
+    assert told_alike(*each) == told_alike(*each[:2]) != ""
+    assert told_alike(*each, status=422) != told_alike(*each)
+    assert told_alike(*each[:2], "another thing") == ""
+    assert told_alike(*each, configured=("+14155550109",)) == ""
+    assert told_alike("", "") == ""
+
+
 # The number
 
 

@@ -14,7 +14,7 @@ from trunkline.contract import DeadCode
 from trunkline.directions import Direction
 from trunkline.profiles import Profile, RetryRules
 from trunkline.settling import settlement_of
-from trunkline.store.model import Batch, Gate, Leased, Other, Settlement, Trouble
+from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
 
 A, B, C = "+14155550100", "+14155550101", "+14155550102"
 RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)
@@ -108,6 +108,30 @@ def test_an_answer_about_the_number_costs_an_attempt() -> None:
     outcomes = Outcomes({A: Retry(A, "api_passing", "m"), B: Attached(B)})
     told = settled(sending(Leased(A, attempts=2), Leased(B)), outcomes, trouble=None)
     assert (told.others[0].kind, told.others[0].free, told.trouble) == ("dead", False, None)
+
+
+# Numbers refused alike
+
+
+def refused(*numbers: str, alike: str) -> Outcomes:
+    return Outcomes({n: Dead(n, DeadCode.rejected_by_api, "X", f"{n} has it") for n in numbers}, alike)
+
+
+def test_a_call_that_tells_every_number_the_same_mistake_puts_the_profile_to_the_test() -> None:
+    told = settled(sending(Leased(A), Leased(B), Leased(C)), refused(A, B, C, alike="200 # has it"), trouble=None)
+    assert told.refused == RefusedAlike("200 # has it", (A, B, C), f"{A} has it")
+    assert {each.kind for each in told.others} == {"dead"}
+
+
+def test_fewer_than_three_or_told_each_its_own_are_only_dead() -> None:
+    for numbers, alike in (((A, B), "200 # has it"), ((A, B, C), "")):
+        told = settled(sending(*map(Leased, numbers)), refused(*numbers, alike=alike), trouble=None)
+        assert told.refused is None
+
+
+def test_numbers_told_the_same_passing_trouble_put_nothing_to_the_test() -> None:
+    outcomes = Outcomes({n: Retry(n, "api_passing", "m") for n in (A, B, C)}, "200 try again")
+    assert settled(sending(Leased(A), Leased(B), Leased(C)), outcomes, trouble=None).refused is None
 
 
 # A read-back that failed

@@ -23,6 +23,7 @@ from trunkline.contract import DeadCode
 from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
 
+MANY_ALIKE: Final = 3  # numbers of one call; fewer may well be the numbers' own mistake
 DRAW_MS: Final = 60_000  # numbers that fail within it share their draws and go again together
 
 
@@ -50,6 +51,7 @@ def settlement_of(
             attached += tuple(found)
             others += told.outcomes(by_number)
             healthy = any(isinstance(each, Attached | Dead) for each in by_number.values())
+            refused = _refused_alike(verdict)
         case CallFailed(by_number):
             untouched = [each for each in checked.to_send if told.untouched(each, by_number[each.number])]
             others += told.free(by_number, untouched)
@@ -77,6 +79,14 @@ def settlement_of(
         refused=refused,
         unsent=unsent,
     )
+
+
+def _refused_alike(verdict: Outcomes) -> RefusedAlike | None:
+    """A call that refuses every number for good, and for the same reason, may well be about the profile."""
+    dead = [each for each in verdict.by_number.values() if isinstance(each, Dead)]
+    if not verdict.alike or len(dead) < MANY_ALIKE or len(dead) < len(verdict.by_number):
+        return None
+    return RefusedAlike(verdict.alike, tuple(each.number for each in dead), dead[0].message)
 
 
 def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:

@@ -106,7 +106,14 @@ class _Reading:
                 raw = self._clip(" ".join(dump(item) for _, item in failed[number]))
                 contradicted = number in configured
                 outcomes[number] = self._failed(number, problems[number], raw, contradicted=contradicted)
-        return Outcomes(outcomes)
+        return Outcomes(outcomes, "" if configured else self._alike(problems))
+
+    def _alike(self, problems: Mapping[str, Problem]) -> str:
+        found = {
+            likeness(problems[number], self._sent.exact) if number in problems else "" for number in self._sent.exact
+        }
+        words = found.pop()
+        return self._signature(words) if words and not found else ""
 
     def _all_refused(self, problems: Mapping[str, Problem]) -> Verdict | None:
         """The whole call's verdict where nothing was configured and what is said is not about single numbers."""
@@ -214,9 +221,11 @@ class _Reading:
         return GateAccount(kind, reason, self._retry_after_s, explicit)
 
     def _split(self) -> SplitBatch:
-        alike = self._clip(likeness(self._envelope.problem, self._sent.exact), _SENTENCE)
-        signature = f"{self._status} {alike}".strip()
+        signature = self._signature(likeness(self._envelope.problem, self._sent.exact))
         return SplitBatch(f"http_{self._status}", self._said(), self._api_code(), self._whole_raw(), signature)
+
+    def _signature(self, alike: str) -> str:
+        return f"{self._status} {self._clip(alike, _SENTENCE)}".strip()
 
     # What is kept of its words
 

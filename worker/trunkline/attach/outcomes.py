@@ -58,9 +58,14 @@ Outcome = Attached | Retry | Verify | Dead
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Exactly one outcome for every number sent, by the number as it was sent."""
+    """Exactly one outcome for every number sent, by the number as it was sent.
+
+    `alike`: the status with the words less their digits, where every number was told the same reason and none was
+    configured; equal for calls that are alike, else empty.
+    """
 
     by_number: dict[str, Outcome]
+    alike: str = ""
 
 
 @dataclass(frozen=True, slots=True)
