@@ -535,6 +535,8 @@ def test_the_register_password_is_kept_sealed_and_printed_on_request(stage: Stag
     kept = [file.read_bytes() for file in Path(stage.folder).rglob("*.aof")]
     assert kept
     assert not any(password in each for each in kept)
+    every = stage.trunkline("profile", "secret", REGISTERS.name, "--all")
+    assert f"1 number: {REGISTERS.numbers[0]}" in every.out
 
 
 def test_a_register_password_in_a_lost_answer_is_said_to_be_lost(stage: Stage) -> None:

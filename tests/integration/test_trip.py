@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from http_servers import answering, behaving
+from http_servers import answering, behaving, hanging
 from store_steps import claim, number, publish, push
 from trunkline.backoff import gate_delay_s
 from trunkline.bland import BlandApi
 from trunkline.directions import Direction
 from trunkline.permits import Permits
-from trunkline.profiles import Profile
+from trunkline.profiles import Profile, Secret
 from trunkline.settings import Account
 from trunkline.store import Store
 from trunkline.store.model import Batch, Leased, Settlement
@@ -29,6 +29,7 @@ from trunkline.vault import Vault
 
 PROFILE = Profile(name="support", directions=(Direction(type="inbound"),))
 ONE, TWO = number(1), number(2)
+SECRET = Secret("env:PBX_PASSWORD", SecretStr("password-of-the-pbx"))
 
 
 def claimed(store: Store, *numbers: str, known: Mapping[str, Leased] | None = None) -> Batch:
@@ -93,7 +94,7 @@ def test_a_connection_that_is_reset_each_time_is_trouble_and_doubt(store: Store)
 
 
 def test_a_silent_api_is_trouble_and_doubt(store: Store) -> None:
-    with behaving(lambda _, over: over.wait(5) and None) as (url, _):
+    with behaving(hanging) as (url, _):
         told = carried(store, url, claimed(store, ONE), seconds=0.6)
     assert told.trouble is not None
     assert told.trouble.paid is not None
@@ -146,3 +147,23 @@ def test_an_answer_to_the_same_batch_outweighs_a_read_back_that_failed(store: St
     with answering((500, {}, b""), (200, {}, configured(TWO))) as (url, _):
         told = carried(store, url, batch)
     assert (told.attached, told.healthy, told.trouble) == ((TWO,), True, None)
+
+
+def test_a_register_password_travels_sealed_with_the_settlement(store: Store) -> None:
+    with answering((200, {}, configured(ONE, register_password_for_pbx="pbx-password"))) as (url, _):
+        told = carried(store, url, claimed(store, ONE))
+    assert told.attached == (ONE,)
+    assert told.password is not None
+    assert "pbx-password" not in repr(told)
+    assert not told.password_lost
+    assert list(store.client.scan_iter("{tl}:secret:*")) == []
+
+
+def test_a_register_password_that_went_with_a_lost_answer_is_said_to_be_lost(store: Store) -> None:
+    login = {"type": "inbound", "auth_mode": "register", "register_auth": {"username": "u", "password": SECRET}}
+    profile = Profile.model_validate({"name": "support", "directions": [login]})
+    batch = claimed(store, ONE, known={ONE: Leased(ONE, verify="d", sent_ms=1, known_absent=True)})
+    shown = {"number": ONE, "options": {"auth_mode": "register"}}
+    with answering((200, {}, json.dumps({"data": {"inbound": shown, "outbound": None}}).encode())) as (url, _):
+        told = carried(store, url, batch, profile=profile)
+    assert (told.attached, told.password, told.password_lost) == ((ONE,), None, True)

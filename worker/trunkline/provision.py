@@ -126,7 +126,15 @@ class Provisioner:
             # No leave to send: the request did not go out, so the numbers need not wait for the end of the lease.
             log.info(Log.batch_handed_back, reason=type(error).__name__)
             settlement = _all_back(batch, 0)
-        if self._settle(batch, started, settlement):
+        try:
+            settled = self._settle(batch, started, settlement)
+        except StoreUnavailable as error:
+            if settlement.password is not None:
+                log.error(Log.register_password_lost, error=str(error))
+            raise
+        if settlement.password is not None:
+            log.info(Log.register_password_kept)
+        if settled:
             _tell(batch, settlement)
             if settlement.refused is not None and (reason := self._store.profile_refused(batch.profile)):
                 log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")

@@ -23,8 +23,7 @@ from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.profiles import Profile
 from trunkline.settling import settlement_of
-from trunkline.store import StoreError, StoreUnavailable
-from trunkline.store.model import Batch, Gate, Settlement, Trouble
+from trunkline.store.model import Batch, Gate, SealedPassword, Settlement, Trouble
 from trunkline.vault import Vault, VaultLocked
 
 UNREACHABLE_MOST_S: Final = 60.0  # an API that is back is not to wait long for us
@@ -57,6 +56,8 @@ class Trip:
         self._batch = batch
         self._profile = profile
         self._api = api
+        self._password: SealedPassword | None = None
+        self._password_lost = False
         if profile.registers:
             # The API derives the passwords of such a profile, and may repeat them in whatever it says.
             derived = make_scrubber(vault.known(profile.name))
@@ -68,6 +69,10 @@ class Trip:
 
     def make(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
+        settlement = self._made()
+        return replace(settlement, password=self._password, password_lost=self._password_lost)
+
+    def _made(self) -> Settlement:
         checked = self._check()
         if checked.gate is not None and checked.gate.kind in ("auth", "forbidden") and self._batch.half_open:
             # The probe just found the key in order: it may not read, so what is in doubt is sent again unread.
@@ -101,8 +106,7 @@ class Trip:
             self._batch, self._profile, self._api, deadline=tools.deadline, permit=permit, scrub=tools.scrub
         )
         if self._profile.registers and checked.found_after_doubt:
-            tools.vault.note_lost(self._profile.name)
-            logger(profile=self._profile.name).error(Log.register_password_lost)
+            self._lose_password("the answer that carried it did not arrive")
         return checked
 
     def _send(self, numbers: list[str]) -> Verdict:
@@ -125,12 +129,10 @@ class Trip:
             exchange.status, exchange.headers, exchange.body, numbers, scrub=self._tools.scrub, now=datetime.now(UTC)
         )
         if answer.register_password is not None:
-            log = logger(profile=self._profile.name)
             try:
-                self._tools.vault.keep(self._profile.name, answer.register_password)
-                log.info(Log.register_password_kept)
-            except (VaultLocked, StoreUnavailable, StoreError) as error:
-                log.error(Log.register_password_lost, error=str(error))
+                self._password = self._tools.vault.seal(self._profile.name, answer.register_password)
+            except VaultLocked as error:
+                self._lose_password(str(error))
         verdict = answer.verdict
         if (
             isinstance(verdict, GateAccount)
@@ -141,6 +143,10 @@ class Trip:
             # The probe just found the key in order, so the refusal is about the numbers.
             return SplitBatch(f"http_{exchange.status}", verdict.reason, None, verdict.reason, "forbidden")
         return verdict
+
+    def _lose_password(self, error: str) -> None:
+        self._password_lost = True
+        logger(profile=self._profile.name).error(Log.register_password_lost, error=error)
 
     def _gate(self, verdict: GateAccount) -> Gate:
         if verdict.kind == "unreachable":
