@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from store_steps import claim, number, publish, push, sent, settle
 from trunkline.attach import request_body
 from trunkline.bland import BlandApi
-from trunkline.checking import Checked, check
+from trunkline.checking import MOST_DETAILS, Checked, check
 from trunkline.directions import Direction
+from trunkline.listings import SharedListing
 from trunkline.permits import OutOfTime, Permits
 from trunkline.profiles import Profile
 from trunkline.sandbox import Sandbox, SandboxRules
@@ -52,7 +53,9 @@ def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 10
             raise OutOfTime
 
     with calling(sandbox) as api:
-        return check(batch, PROFILE, api, deadline=time.monotonic() + seconds, permit=permit, scrub=str)
+        now = time.monotonic()
+        listings = SharedListing(api)
+        return check(batch, PROFILE, api, listings, claimed=now, deadline=now + seconds, permit=permit, scrub=str)
 
 
 def attached(sandbox: Sandbox, numbers: tuple[Leased, ...]) -> None:
@@ -102,6 +105,50 @@ def test_nothing_read_back_is_a_doubt_that_stays() -> None:
         assert (read.unanswered, read.to_send, read.later) == (IN_DOUBT[:2], (), ())
 
 
+PAGE = {"on": "numbers", "body": "<html>"}
+MANY = tuple(Leased(f"+1415200{i:04d}", verify="d", sent_ms=0) for i in range(MOST_DETAILS + 1))
+
+
+def test_numbers_whose_listing_cant_be_used_are_asked_one_by_one_if_they_are_few() -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        attached(sandbox, MANY)
+        sandbox.script([PAGE, {"on": "numbers", "status": 404}])
+        for _ in range(2):
+            read = checked(sandbox, replace(BATCH, numbers=MANY[:MOST_DETAILS]), seconds=10)
+            assert len(read.attached) == MOST_DETAILS
+
+
+def test_many_numbers_whose_listing_cant_be_used_are_not_read_back() -> None:
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox:
+        sandbox.script([PAGE])
+        read = checked(sandbox, replace(BATCH, numbers=MANY), seconds=10)
+        assert (read.unanswered, read.to_send) == (MANY, ())
+        assert read.trouble.code == "listing_unusable"
+
+
+@pytest.mark.parametrize(
+    ("leased", "age_ms", "downloads"),
+    [(Leased("", verify="d", sent_ms=-70_000), 1_000, 1), (Leased("", verify="d", sent_ms=-1_500), 1_000, 2),
+     (Leased("", verify="c", attached_under="f", queued_ms=-2_000), 1_000, 1),
+     (Leased("", verify="c", attached_under="f", queued_ms=-500), 1_000, 2),
+     (Leased("", verify="c", attached_under="f"), 1_000, 2), (Leased("", verify="d", sent_ms=0), 0, 1),
+     (Leased("", verify="d"), 1_000, 2)],
+)  # fmt: skip
+def test_a_listing_at_hand_is_used_if_it_began_after_what_it_shall_prove(
+    leased: Leased, age_ms: int, downloads: int
+) -> None:
+    numbers = tuple(replace(leased, number=f"+1415200000{i}") for i in range(4))
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
+        listings = SharedListing(api)
+        began = time.monotonic()
+        listings.read([each.number for each in numbers], since=began, deadline=began + 5, permit=lambda: None)
+        check(
+            replace(BATCH, numbers=numbers), PROFILE, api, listings,
+            claimed=began + age_ms / 1000, deadline=began + 10, permit=lambda: None, scrub=str,
+        )  # fmt: skip
+        assert sandbox.stats()["calls"]["numbers"] == downloads
+
+
 def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(store: Store) -> None:
     in_doubt, new = number(1), number(2)
     publish(store, wait_ms=0, directions="i")
@@ -115,6 +162,8 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
             claim(store),
             PROFILE,
             api,
+            SharedListing(api),
+            claimed=time.monotonic(),
             deadline=time.monotonic() + 10,
             permits=Permits(store, threading.Event()),
             vault=Vault(store, None),

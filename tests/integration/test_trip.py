@@ -19,6 +19,7 @@ from store_steps import claim, number, publish, push
 from trunkline.backoff import gate_delay_s
 from trunkline.bland import BlandApi
 from trunkline.directions import Direction
+from trunkline.listings import SharedListing
 from trunkline.permits import Permits
 from trunkline.profiles import Profile, Secret
 from trunkline.settings import Account
@@ -49,6 +50,8 @@ def carried(
             batch,
             profile,
             api,
+            SharedListing(api),
+            claimed=time.monotonic(),
             deadline=time.monotonic() + seconds,
             permits=Permits(store, threading.Event()),
             vault=Vault(store, SecretStr("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")),

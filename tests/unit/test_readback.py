@@ -19,7 +19,6 @@ from trunkline.attach import (
     present,
     proof,
     read_detail,
-    read_listing,
 )
 from trunkline.profiles import Profile, Secret
 
@@ -69,35 +68,6 @@ def proved(
 
 
 # Reading
-
-
-def test_a_listing_is_read_by_number() -> None:
-    numbers = [
-        {"phone_number": A, "directions": ["inbound", "outbound"], "sip_endpoint": ENDPOINT, "health_status": "?"},
-        {"phone_number": "+1 (415) 555-0101", "directions": ["Inbound"], "sip_endpoint": None},
-        {"phone_number": "2001", "directions": [{"type": "outbound"}]},
-        {"phone_number": "2002", "directions": None}, None, 7, {"phone_number": None},
-    ]  # fmt: skip
-    assert read_listing(200, body({"numbers": numbers})) == {
-        A: ListedNumber(frozenset({"inbound", "outbound"}), ENDPOINT),
-        "+14155550101": ListedNumber(frozenset({"inbound"})),
-        "2001": ListedNumber(frozenset({"outbound"})),
-        "2002": ListedNumber(frozenset()),
-    }
-
-
-def test_an_empty_listing_is_a_listing() -> None:
-    assert read_listing(200, body({"numbers": []})) == {}
-
-
-@pytest.mark.parametrize(
-    ("status", "octets"),
-    [(500, body({"numbers": []})), (404, b""), (200, b""), (200, b"<html>"), (200, body(None)), (200, body({})),
-     (200, body({"numbers": None})), (200, body({"numbers": [], "has_more": True})), (200, b"[" * 99_999),
-     (200, body({"numbers": [], "total": 2})), (200, body({"numbers": [], "next_cursor": "abc"}))],
-)  # fmt: skip
-def test_a_listing_that_is_none_or_not_all_of_it_is_not_used(status: int, octets: bytes) -> None:
-    assert read_listing(status, octets) is None
 
 
 def test_a_number_that_the_api_never_saw_is_two_nulls_or_404() -> None:
@@ -236,8 +206,7 @@ endpoint_profiles = st.sampled_from([INBOUND, BOTH, profile({"type": "inbound", 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([200, 404, 500]) | st.integers(), st.binary(max_size=60) | json_values.map(body))
-def test_any_listing_and_any_details_are_read_without_an_error(status: int, octets: bytes) -> None:
-    read_listing(status, octets)
+def test_any_details_are_read_without_an_error(status: int, octets: bytes) -> None:
     read_detail(status, octets)
 
 

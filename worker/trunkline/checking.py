@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from trunkline.attach import (
     UNKNOWN,
     CallFailed,
     GateAccount,
     Listing,
+    ListingUnusable,
     NumberDetail,
     Proof,
     present,
     proof,
     read_answer,
     read_detail,
-    read_listing,
 )
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
+from trunkline.listings import SharedListing
 from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime
 from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Leased
 
+T = TypeVar("T")
+
 LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
 MOST_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
 MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
 ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
+LISTING_SHARE: Final = 0.7  # of the time there is, for a listing that is large
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,32 @@ def check(
     batch: Batch,
     profile: Profile,
     api: BlandApi,
+    listings: SharedListing,
     *,
+    claimed: float,
     deadline: float,
     permit: Callable[[], None],
     scrub: Callable[[str], str],
 ) -> Checked:
-    """Reads back the numbers that need it; all others are to be sent. Raises what `permit` raises."""
+    """Reads back the numbers that need it; all others are to be sent. Raises what `permit` raises.
+
+    `claimed` (time.monotonic) is when the batch was had, so no earlier than its `now_ms`.
+    """
     asked = [each for each in batch.numbers if _needs_check(each, batch, profile)]
     if not asked:
         return Checked((), (), batch.numbers)
     rest = tuple(each for each in batch.numbers if each not in asked)
     now = time.monotonic()
-    reader = _Reader(api, deadline, permit, scrub)
+    newest_ms = max(_oldest_listing_ms(each, batch, listings.request_s) for each in asked)
+    reader = _Reader(
+        api,
+        listings,
+        since=claimed - (batch.now_ms - newest_ms) / 1000,
+        list_until=now + (deadline - now) * LISTING_SHARE,
+        deadline=deadline,
+        permit=permit,
+        scrub=scrub,
+    )
     try:
         answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
     except _Unreadable as error:
@@ -112,6 +131,22 @@ def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
     return leased.verify == "d" or profile.retry.verify == "always"
 
 
+def _oldest_listing_ms(leased: Leased, batch: Batch, request_s: float) -> float:
+    """The moment (store clock) after which a listing must have begun to say anything of a number.
+
+    In doubt: when its request had ended, answered or not, so that it is not listed as absent while it is being
+    attached. Only to be checked: when the event came that asks for it, as somebody may have detached it just before.
+    Others: any time. One that began after the claim is as new as can be had, and good enough for all of them.
+    """
+    if leased.verify == "d":
+        moment = None if leased.sent_ms is None else leased.sent_ms + request_s * 1000
+    elif leased.verify == "c":
+        moment = leased.queued_ms
+    else:
+        moment = -math.inf
+    return batch.now_ms if moment is None else min(batch.now_ms, moment)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """The verdict on each number that was asked, those left for later, and the gate that closed meanwhile."""
@@ -123,10 +158,12 @@ class _Answer:
 
 def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: float) -> _Answer:
     """Asks until `enough` (monotonic seconds); once something is known, trouble ends it and is no error any more."""
-    listing = reader.listing() if len(asked) >= LISTING_FROM else None
+    listing = reader.listing([each.number for each in asked]) if len(asked) >= LISTING_FROM else None
     known = {each.number: _judge(each, profile, listing, None) for each in asked}
     unclear = [each for each in asked if known[each.number] == "unclear"]
     if len(unclear) > MOST_DETAILS:
+        if isinstance(listing, ListingUnusable):
+            raise _Unreadable(ReadTrouble("listing_unusable", f"GET /v1/sip/numbers can't be used: {listing.reason}"))
         return _Answer(known)
     progress = len(unclear) < len(asked)
     for index, each in enumerate(unclear):
@@ -143,7 +180,10 @@ def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: 
     return _Answer(known)
 
 
-def _judge(each: Leased, profile: Profile, listing: Listing | None, detail: NumberDetail | None) -> Proof:
+def _judge(
+    each: Leased, profile: Profile, answer: Listing | ListingUnusable | None, detail: NumberDetail | None
+) -> Proof:
+    listing = answer if isinstance(answer, Listing) else None
     listed = UNKNOWN if listing is None else listing.get(each.number)
     if each.verify == "c":
         if detail is None and listing is None:
@@ -156,16 +196,36 @@ def _judge(each: Leased, profile: Profile, listing: Listing | None, detail: Numb
 class _Reader:
     """The API's two read-backs as values, or _Unreadable."""
 
-    def __init__(self, api: BlandApi, deadline: float, permit: Callable[[], None], scrub: Callable[[str], str]) -> None:
-        self._api, self._deadline, self._permit, self._scrub = api, deadline, permit, scrub
+    def __init__(
+        self,
+        api: BlandApi,
+        listings: SharedListing,
+        *,
+        since: float,
+        list_until: float,
+        deadline: float,
+        permit: Callable[[], None],
+        scrub: Callable[[str], str],
+    ) -> None:
+        self._api, self._listings, self._since, self._list_until = api, listings, since, list_until
+        self._deadline, self._permit, self._scrub = deadline, permit, scrub
 
-    def listing(self) -> Listing | None:
-        """Every number of the account, or None for an answer that does not hold all of them."""
-        exchange = self._get(lambda: self._api.numbers(deadline=self._deadline, permit=self._permit))
-        listing = read_listing(exchange.status, exchange.body)
-        if listing is None and exchange.status >= 300:
-            raise self._trouble(exchange, "GET /v1/sip/numbers")
-        return listing
+    def listing(self, numbers: Sequence[str]) -> Listing | ListingUnusable:
+        """What the account's listing says of these numbers, or why it can't be used though the API is well."""
+
+        def read() -> Listing | Exchange:
+            return self._listings.read(numbers, since=self._since, deadline=self._list_until, permit=self._permit)
+
+        try:
+            answer = self._get(read)
+        except ListingUnusable as unusable:
+            return unusable
+        if isinstance(answer, Listing):
+            return answer
+        trouble = self._trouble(answer, "GET /v1/sip/numbers")
+        if trouble.gate is not None or answer.status >= 500 or answer.status in (408, 425):
+            raise trouble
+        return ListingUnusable(f"it answers {answer.status}")
 
     def detail(self, number: str) -> NumberDetail:
         exchange = self._get(lambda: self._api.number(number, deadline=self._deadline, permit=self._permit))
@@ -174,7 +234,7 @@ class _Reader:
             raise self._trouble(exchange, "GET /v1/sip")
         return detail
 
-    def _get(self, call: Callable[[], Exchange]) -> Exchange:
+    def _get(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except NotSent as error:

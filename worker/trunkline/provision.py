@@ -10,6 +10,7 @@ from typing import Final
 
 from trunkline.backoff import gate_delay_s
 from trunkline.bland import BlandApi, NotSent, Unanswered
+from trunkline.listings import SharedListing
 from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.phone import mask
@@ -52,6 +53,7 @@ class Provisioner:
         self._store = store
         self._profiles = profiles
         self._desks = desks
+        self._listings = {name: SharedListing(desk.api) for name, desk in desks.items()}
         self._vault = vault
         self._scrub = scrub
         self._lease_s = lease_s
@@ -93,7 +95,7 @@ class Provisioner:
         started = time.monotonic()
         match self._store.claim(int(self._lease_s * 1000)):
             case Batch() as batch:
-                self._carry(batch, started)
+                self._carry(batch, started, time.monotonic())
                 return True
             case Probe() as probe:
                 self._probe(probe, started + REQUESTS_SHARE * self._lease_s)
@@ -101,7 +103,7 @@ class Provisioner:
             case Idle():
                 return False
 
-    def _carry(self, batch: Batch, started: float) -> None:
+    def _carry(self, batch: Batch, started: float, claimed: float) -> None:
         log = logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
         profile, desk = self._profiles.get(batch.profile), self._desks.get(batch.account)
         if profile is None or desk is None or self._fingerprints[batch.profile] != batch.fingerprint:
@@ -113,6 +115,8 @@ class Provisioner:
                 batch,
                 profile,
                 desk.api,
+                self._listings[batch.account],
+                claimed=claimed,
                 deadline=started + REQUESTS_SHARE * self._lease_s,
                 permits=self._permits,
                 vault=self._vault,

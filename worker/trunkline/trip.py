@@ -19,6 +19,7 @@ from trunkline.attach import (
 )
 from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.checking import Checked, check
+from trunkline.listings import SharedListing
 from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.profiles import Profile
@@ -39,14 +40,19 @@ class _Tools:
 
 
 class Trip:
-    """A batch on its way. `deadline` is on the monotonic clock; `gate_s`: how long a gate closes for a Retry-After."""
+    """Carries one claimed batch to its settlement: reads back what is in doubt, sends the rest in one call.
+
+    `claimed` and `deadline` are on the monotonic clock; `gate_s`: how long a gate closes for a Retry-After.
+    """
 
     def __init__(
         self,
         batch: Batch,
         profile: Profile,
         api: BlandApi,
+        listings: SharedListing,
         *,
+        claimed: float,
         deadline: float,
         permits: Permits,
         vault: Vault,
@@ -56,6 +62,8 @@ class Trip:
         self._batch = batch
         self._profile = profile
         self._api = api
+        self._listings = listings
+        self._claimed = claimed
         self._password: SealedPassword | None = None
         self._password_lost = False
         if profile.registers:
@@ -103,7 +111,14 @@ class Trip:
         tools = self._tools
         permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline)
         checked = check(
-            self._batch, self._profile, self._api, deadline=tools.deadline, permit=permit, scrub=tools.scrub
+            self._batch,
+            self._profile,
+            self._api,
+            self._listings,
+            claimed=self._claimed,
+            deadline=tools.deadline,
+            permit=permit,
+            scrub=tools.scrub,
         )
         if self._profile.registers and checked.found_after_doubt:
             self._lose_password("the answer that carried it did not arrive")

@@ -6,6 +6,7 @@ item, the status of a partial failure) is read in every shape, and what is not u
 
 from trunkline.attach.agreement import has_unreadable_fields
 from trunkline.attach.answer import no_answer, read_answer
+from trunkline.attach.listing import ListedNumber, Listing, ListingReader, ListingUnusable
 from trunkline.attach.outcomes import (
     Answer,
     Attached,
@@ -23,14 +24,11 @@ from trunkline.attach.readback import (
     UNKNOWN,
     DirectionDetail,
     Listed,
-    ListedNumber,
-    Listing,
     NumberDetail,
     Proof,
     present,
     proof,
     read_detail,
-    read_listing,
 )
 from trunkline.attach.request import request_body
 from trunkline.attach.retry_after import parse_retry_after, quick_repeat_wait_s
@@ -47,6 +45,8 @@ __all__ = [
     "Listed",
     "ListedNumber",
     "Listing",
+    "ListingReader",
+    "ListingUnusable",
     "NumberDetail",
     "Outcome",
     "Outcomes",
@@ -65,6 +65,5 @@ __all__ = [
     "quick_repeat_wait_s",
     "read_answer",
     "read_detail",
-    "read_listing",
     "request_body",
 ]

@@ -1,4 +1,4 @@
-"""Reading back what the API has of a number: its listing, its details, and what they prove about a call in doubt."""
+"""Reading back what the API has of a number: its details, and what they and its listing prove about a call in doubt."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from trunkline.attach.agreement import disagreements, endpoint_agrees, has_unreadable_fields
 from trunkline.attach.envelope import Json, parse_json
+from trunkline.attach.listing import ListedNumber
 from trunkline.profiles import Profile
 
 
@@ -20,18 +21,7 @@ UNKNOWN: Final = _Listing.unknown  # in place of a number's listing: whether it 
 Proof = Literal["attached", "absent", "unclear"]
 
 _SPACING: Final = re.compile(r"[\s().\-]+")
-_MORE_TO_COME: Final = ("has_more", "next", "next_page", "next_cursor", "next_page_token", "nextPageToken", "hasMore")
 
-
-@dataclass(frozen=True, slots=True)
-class ListedNumber:
-    """A number as `GET /v1/sip/numbers` shows it: which directions it has, and one endpoint."""
-
-    directions: frozenset[str]
-    sip_endpoint: str | None = None
-
-
-Listing = dict[str, ListedNumber]
 Listed = ListedNumber | Literal[_Listing.unknown] | None  # None: the listing doesn't have the number
 
 
@@ -59,22 +49,6 @@ class NumberDetail:
     def of(self, direction: str) -> DirectionDetail | None:
         """The direction by its name."""
         return self.inbound if direction == "inbound" else self.outbound
-
-
-def read_listing(status: int, body: bytes) -> Listing | None:
-    """`GET /v1/sip/numbers` as number → what is listed; None where it can't be used, also where it isn't all of it."""
-    data = _data(status, body)
-    items = data.get("numbers") if isinstance(data, dict) else data
-    if not isinstance(items, list) or (isinstance(data, dict) and _is_a_part(data, len(items))):
-        return None
-    listing: Listing = {}
-    for item in items:
-        if not isinstance(item, dict):
-            continue
-        number = item.get("phone_number", item.get("number"))
-        if isinstance(number, str) and number.strip():
-            listing[_as_sent(number)] = ListedNumber(_directions(item.get("directions")), _text(item, "sip_endpoint"))
-    return listing
 
 
 def read_detail(status: int, body: bytes) -> NumberDetail | None:
@@ -166,17 +140,6 @@ def _data(status: int, body: bytes) -> Json:
     return parsed.get("data", parsed) if isinstance(parsed, dict) else parsed
 
 
-def _is_a_part(data: Mapping[str, Json], listed: int) -> bool:
-    total = data.get("total")
-    return any(data.get(key) for key in _MORE_TO_COME) or (isinstance(total, int) and total > listed)
-
-
-def _directions(value: Json) -> frozenset[str]:
-    items = value if isinstance(value, list) else [value]
-    names = (item.get("type", item.get("direction")) if isinstance(item, dict) else item for item in items)
-    return frozenset(name.lower() for name in names if isinstance(name, str))
-
-
 def _direction(value: Json) -> DirectionDetail | None:
     return DirectionDetail(_moment(value.get("updated_at")), value) if isinstance(value, dict) else None
 
@@ -193,8 +156,3 @@ def _as_sent(number: str) -> str:
     """E.164 without its spacing; a DID or an extension is its own text."""
     text = number.strip()
     return _SPACING.sub("", text) if text.startswith("+") else text
-
-
-def _text(item: Mapping[str, Json], key: str) -> str | None:
-    value = item.get(key)
-    return value if isinstance(value, str) and value else None
