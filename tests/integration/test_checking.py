@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import formatdate
 
 import pytest
 from pydantic import SecretStr
 
+from http_servers import behaving, saying
 from store_steps import claim, number, publish, push, sent, settle
 from trunkline.attach import request_body
 from trunkline.bland import BlandApi
@@ -42,6 +46,16 @@ def calling(sandbox: Sandbox) -> Iterator[BlandApi]:
     api = BlandApi(account)
     yield api
     api.close()
+
+
+def asked(base_url: str, batch: Batch) -> Checked:
+    """A check by an API at this address."""
+    account = Account(name="default", base_url=base_url, key=Secret("key", SecretStr("sandbox-key")))
+    with closing(BlandApi(account)) as api:
+        now, listings = time.monotonic(), SharedListing(api)
+        return check(
+            batch, PROFILE, api, listings, claimed=now, deadline=now + 10, permit=lambda: None, scrub=str
+        )  # fmt: skip
 
 
 def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 1000) -> Checked:
@@ -147,6 +161,35 @@ def test_a_listing_at_hand_is_used_if_it_began_after_what_it_shall_prove(
             claimed=began + age_ms / 1000, deadline=began + 10, permit=lambda: None, scrub=str,
         )  # fmt: skip
         assert sandbox.stats()["calls"]["numbers"] == downloads
+
+
+def answer_of(updated_at: float, clock: float | None, number: str) -> bytes:
+    """GET /v1/sip of an API whose clock shows `clock`; its inbound has a field that the profile hasn't."""
+    when = datetime.fromtimestamp(updated_at, UTC).isoformat()
+    inbound = {"number": number, "updated_at": when, "options": {"port": 5070}}
+    body = json.dumps({"data": {"inbound": inbound, "outbound": None}, "errors": None})
+    date = "" if clock is None else f"Date: {formatdate(clock, usegmt=True)}\r\n"
+    return f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize("ahead_s", [0, 300, -300])  # of the API's clock before the store's
+@pytest.mark.parametrize(("after_s", "found"), [(10, True), (-10, False), (-290, False), (0.5, False)])
+def test_an_update_is_proof_if_it_came_after_the_request_by_the_apis_own_clock(
+    ahead_s: float, after_s: float, found: bool
+) -> None:
+    now = 1_790_000_000
+    leased = Leased("+14152000000", verify="d", sent_ms=(now - 60) * 1000)
+    reply = answer_of(now - 60 + after_s + ahead_s, now + ahead_s, leased.number)
+    with behaving(saying(reply)) as (url, _):
+        read = asked(url, replace(BATCH, now_ms=now * 1000, numbers=(leased,)))
+    assert bool(read.attached) is found
+    assert bool(read.to_send) is not found
+
+
+def test_without_the_apis_clock_no_update_is_proof() -> None:
+    leased = Leased("+14152000000", verify="d", sent_ms=0)
+    with behaving(saying(answer_of(1_790_000_000, None, leased.number))) as (url, _):
+        assert asked(url, replace(BATCH, now_ms=60_000, numbers=(leased,))).to_send == (leased,)
 
 
 def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(store: Store) -> None:

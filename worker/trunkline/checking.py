@@ -17,6 +17,7 @@ from trunkline.attach import (
     ListingUnusable,
     NumberDetail,
     Proof,
+    by_api_clock,
     present,
     proof,
     read_answer,
@@ -98,6 +99,7 @@ def check(
     reader = _Reader(
         api,
         listings,
+        store_time=lambda moment: batch.now_ms / 1000 + moment - claimed,
         since=claimed - (batch.now_ms - newest_ms) / 1000,
         list_until=now + (deadline - now) * LISTING_SHARE,
         deadline=deadline,
@@ -170,18 +172,22 @@ def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: 
         if progress and time.monotonic() >= enough:
             return _Answer(known, tuple(unclear[index:]))
         try:
-            detail = reader.detail(each.number)
+            detail, updated_since = reader.detail(each)
         except _Unreadable as error:
             if not progress:
                 raise
             return _Answer(known, tuple(unclear[index:]), error.gate)
-        known[each.number] = _judge(each, profile, listing, detail)
+        known[each.number] = _judge(each, profile, listing, detail, updated_since)
         progress = True
     return _Answer(known)
 
 
 def _judge(
-    each: Leased, profile: Profile, answer: Listing | ListingUnusable | None, detail: NumberDetail | None
+    each: Leased,
+    profile: Profile,
+    answer: Listing | ListingUnusable | None,
+    detail: NumberDetail | None,
+    updated_since: datetime | None = None,
 ) -> Proof:
     listing = answer if isinstance(answer, Listing) else None
     listed = UNKNOWN if listing is None else listing.get(each.number)
@@ -189,8 +195,14 @@ def _judge(
         if detail is None and listing is None:
             return "unclear"
         return "attached" if present(profile, listed if detail is None else detail) else "absent"
-    sent_at = None if each.sent_ms is None else datetime.fromtimestamp(each.sent_ms / 1000, UTC)
-    return proof(profile, each.number, sent_at=sent_at, known_absent=each.known_absent, listed=listed, detail=detail)
+    return proof(
+        profile,
+        each.number,
+        updated_since=updated_since,
+        known_absent=each.known_absent,
+        listed=listed,
+        detail=detail,
+    )
 
 
 class _Reader:
@@ -201,6 +213,7 @@ class _Reader:
         api: BlandApi,
         listings: SharedListing,
         *,
+        store_time: Callable[[float], float],
         since: float,
         list_until: float,
         deadline: float,
@@ -209,6 +222,7 @@ class _Reader:
     ) -> None:
         self._api, self._listings, self._since, self._list_until = api, listings, since, list_until
         self._deadline, self._permit, self._scrub = deadline, permit, scrub
+        self._store_time = store_time
 
     def listing(self, numbers: Sequence[str]) -> Listing | ListingUnusable:
         """What the account's listing says of these numbers, or why it can't be used though the API is well."""
@@ -227,12 +241,24 @@ class _Reader:
             raise trouble
         return ListingUnusable(f"it answers {answer.status}")
 
-    def detail(self, number: str) -> NumberDetail:
-        exchange = self._get(lambda: self._api.number(number, deadline=self._deadline, permit=self._permit))
+    def detail(self, leased: Leased) -> tuple[NumberDetail, datetime | None]:
+        """What the API has of a number, and the moment by its clock since when an update is our request's or later."""
+        asked = 0.0
+
+        def leave() -> None:
+            nonlocal asked
+            self._permit()
+            asked = time.monotonic()
+
+        exchange = self._get(lambda: self._api.number(leased.number, deadline=self._deadline, permit=leave))
         detail = read_detail(exchange.status, exchange.body)
         if detail is None:
             raise self._trouble(exchange, "GET /v1/sip")
-        return detail
+        if leased.sent_ms is None:
+            return detail, None
+        sent_at = datetime.fromtimestamp(leased.sent_ms / 1000, UTC)
+        asked_at = datetime.fromtimestamp(self._store_time(asked), UTC)
+        return detail, by_api_clock(sent_at, asked=asked_at, headers=exchange.headers)
 
     def _get(self, call: Callable[[], T]) -> T:
         try:

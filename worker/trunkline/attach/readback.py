@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ class _Listing(Enum):
 
 
 UNKNOWN: Final = _Listing.unknown  # in place of a number's listing: whether it is listed is not known
+CLOCK_ROOM: Final = timedelta(seconds=2)  # one for the Date's whole seconds, one for good measure
 Proof = Literal["attached", "absent", "unclear"]
 
 _SPACING: Final = re.compile(r"[\s().\-]+")
@@ -69,16 +71,17 @@ def proof(
     profile: Profile,
     number: str,
     *,
-    sent_at: datetime | None,
+    updated_since: datetime | None,
     known_absent: bool,
     listed: Listed,
     detail: NumberDetail | None,
 ) -> Proof:
     """What a read-back proves of a number whose call went unanswered: only `attached` spares it a second call.
 
-    `sent_at` (aware) is when the call left; `known_absent` says that the API had no such number before it; `listed` is
+    `updated_since` (aware, by the API's clock) is a moment after the call had left, None where it can't be told;
+    `known_absent` says that the API had no such number before it; `listed` is
     None for a number that is not in the listing and UNKNOWN without a listing; `detail` None was not read. Being there
-    is proof if the number was absent before, or all the profile's directions were updated after `sent_at`, or all of
+    is proof if the number was absent before, or all the profile's directions were updated since then, or all of
     the profile's fields can be read and agree. A field that disagrees is drift, and then nothing is proof.
     """
     if detail is None and listed is UNKNOWN:
@@ -90,9 +93,26 @@ def proof(
         return "attached" if known else "unclear"
     if not _is_of(detail, number) or _drifted(profile, detail):
         return "unclear"
-    if known_absent or _updated_after(profile, detail, sent_at):
+    if known_absent or _updated_since(profile, detail, updated_since):
         return "attached"
     return "unclear" if has_unreadable_fields(profile) or _differs(profile, detail) else "attached"
+
+
+def by_api_clock(moment: datetime, *, asked: datetime, headers: Mapping[str, str]) -> datetime | None:
+    """A moment of our clock as the API's clock had it, with room for what can't be known; never too early.
+
+    `asked` is when the request left whose answer had these headers (both aware, of one clock). The API's clock is known
+    from the answer's Date, to the second and less the time the answer took; a Date that a cache repeats is of no use.
+    https://www.rfc-editor.org/rfc/rfc9110#name-date
+    """
+    known = {name.lower(): value for name, value in headers.items()}
+    try:
+        said = parsedate_to_datetime(known["date"]) if known.get("age", "0").strip() == "0" else None
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if said is None or said.utcoffset() is None:
+        return None
+    return moment + (said - asked) + CLOCK_ROOM
 
 
 def present(profile: Profile, found: Listed | NumberDetail) -> bool:
@@ -113,9 +133,9 @@ def _is_of(detail: NumberDetail, number: str) -> bool:
     return all(_as_sent(each).removeprefix("+") == number.removeprefix("+") for each in shown if isinstance(each, str))
 
 
-def _updated_after(profile: Profile, detail: NumberDetail, sent_at: datetime | None) -> bool:
+def _updated_since(profile: Profile, detail: NumberDetail, since: datetime | None) -> bool:
     updated = [direction.updated_at for _, direction in _details(profile, detail)]
-    return sent_at is not None and all(moment is not None and moment > sent_at for moment in updated)
+    return since is not None and all(moment is not None and moment > since for moment in updated)
 
 
 def _drifted(profile: Profile, detail: NumberDetail) -> bool:
