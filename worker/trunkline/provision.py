@@ -24,6 +24,15 @@ from trunkline.vault import Vault
 REQUESTS_SHARE: Final = 0.75  # of the lease: all of a batch's requests end within it
 NOT_OURS_MS: Final = 5_000  # how long a batch that another configuration must send is left to others
 STORE_PAUSE_S: Final = 0.25
+_NOT_REACHED: Final = (
+    401,
+    402,
+    403,
+    429,
+    502,
+    503,
+    504,
+)  # of GET /v1/me; any other answer comes from an API that is there
 TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 
@@ -49,6 +58,7 @@ class Provisioner:
         vault: Vault,
         scrub: Callable[[str], str],
         lease_s: float,
+        keyed_hash: Callable[[str], str] | None = None,
     ) -> None:
         self._store = store
         self._profiles = profiles
@@ -57,7 +67,9 @@ class Provisioner:
         self._vault = vault
         self._scrub = scrub
         self._lease_s = lease_s
-        self._fingerprints = {p.name: p.fingerprint(desks[p.account].base_url) for p in profiles.values()}
+        self._fingerprints = {
+            each.name: each.fingerprint(desks[each.account].base_url, keyed_hash) for each in profiles.values()
+        }
         self._stopping = threading.Event()
         self._permits = Permits(store, self._stopping)
         self._busy = 0
@@ -146,13 +158,20 @@ class Provisioner:
             log.warning(Log.batch_stale, hint="the lease had run out; its numbers were taken up again")
 
     def _settle(self, batch: Batch, started: float, settlement: Settlement) -> bool:
-        """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs."""
+        """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs.
+
+        False: the batch was not ours any more. One that is gone although its lease runs, after a try whose reply was lost,
+        is one that this very try settled.
+        """
+        lost = False
         while True:
             try:
-                return self._store.settle(batch.id, settlement)
+                settled = self._store.settle(batch.id, settlement)
+                return settled or (lost and time.monotonic() < started + self._lease_s)
             except StoreUnavailable as error:
                 if time.monotonic() >= started + self._lease_s:
                     raise
+                lost = True
                 logger(batch=batch.id).warning(Log.store_unavailable, error=str(error))
                 time.sleep(STORE_PAUSE_S)
 
@@ -163,7 +182,7 @@ class Provisioner:
         trouble, most_s = None, desk.pause_max_s
         try:
             exchange = desk.api.me(deadline=deadline, permit=self._permits.ask("", probe.account, deadline))
-            if exchange.status >= 400:
+            if exchange.status in _NOT_REACHED:
                 trouble = f"GET /v1/me answers {exchange.status}"
         except (NotSent, Unanswered) as error:
             trouble, most_s = self._scrub(error.message), min(desk.pause_max_s, UNREACHABLE_MOST_S)
