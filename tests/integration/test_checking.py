@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -161,6 +162,37 @@ def test_a_listing_at_hand_is_used_if_it_began_after_what_it_shall_prove(
             claimed=began + age_ms / 1000, deadline=began + 10, permit=lambda: None, scrub=str,
         )  # fmt: skip
         assert sandbox.stats()["calls"]["numbers"] == downloads
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_listing_at_hand_before_a_call_lets_the_next_one_prove_it(at_hand: bool) -> None:
+    numbers = tuple(Leased(f"+1415200{i:04d}") for i in range(100))
+    now = time.monotonic()
+    times: dict[str, Any] = {"claimed": now, "deadline": now + 10, "permit": lambda: None, "scrub": str}
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
+        listings = SharedListing(api)
+        if at_hand:
+            listings.read(["+14155550100"], since=0, deadline=now + 10, permit=lambda: None)
+        before = check(replace(BATCH, numbers=numbers), PROFILE, api, listings, **times)
+        assert before.to_send == numbers
+        attached(sandbox, numbers)  # and the answer is lost
+        lost = tuple(
+            replace(each, verify="d", sent_ms=0, known_absent=each.number in before.absent) for each in numbers
+        )
+        after = check(replace(BATCH, numbers=lost), PROFILE, api, SharedListing(api), **times)
+    assert (len(after.attached), len(after.to_send)) == ((100, 0) if at_hand else (0, 100))
+
+
+def test_what_is_listed_in_doubt_or_not_covered_does_not_count_as_absent() -> None:
+    now = time.monotonic()
+    listed, doubtful, new = Leased("+14152000000"), Leased("+14152000001", verify="d", unread=2), Leased("+14152000002")
+    with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
+        attached(sandbox, (listed,))
+        listings = SharedListing(api)
+        listings.read(["+14155550100"], since=0, deadline=now + 10, permit=lambda: None)
+        batch = replace(BATCH, numbers=(listed, doubtful, new))
+        found = check(batch, PROFILE, api, listings, claimed=now, deadline=now + 10, permit=lambda: None, scrub=str)
+    assert found.absent == (new.number,)
 
 
 def answer_of(updated_at: float, clock: float | None, number: str) -> bytes:

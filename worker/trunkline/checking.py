@@ -36,6 +36,7 @@ LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/nu
 MOST_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
 MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
 ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
+ABSENT_S: Final = 60.0  # how long a number that a listing did not have counts as absent
 LISTING_SHARE: Final = 0.7  # of the time there is, for a listing that is large
 
 
@@ -91,10 +92,11 @@ def check(
     `claimed` (time.monotonic) is when the batch was had, so no earlier than its `now_ms`.
     """
     asked = [each for each in batch.numbers if _needs_check(each, batch, profile)]
-    if not asked:
-        return Checked((), (), batch.numbers)
     rest = tuple(each for each in batch.numbers if each not in asked)
     now = time.monotonic()
+    new = _unlisted(rest, listings.latest(now - ABSENT_S))
+    if not asked:
+        return Checked((), new, batch.numbers)
     newest_ms = max(_oldest_listing_ms(each, batch, listings.request_s) for each in asked)
     reader = _Reader(
         api,
@@ -109,7 +111,7 @@ def check(
     try:
         answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
     except _Unreadable as error:
-        return Checked((), (), rest, tuple(asked), error.trouble, error.gate)
+        return Checked((), new, rest, tuple(asked), error.trouble, error.gate)
     found = {each.number for each in asked if answer.known[each.number] == "attached"}
     absent = {each.number for each in asked if answer.known[each.number] == "absent"}
     logger(profile=profile.name, batch=batch.id).info(
@@ -117,12 +119,20 @@ def check(
     )
     return Checked(
         attached=tuple(each.number for each in asked if each.number in found),
-        absent=tuple(each.number for each in asked if each.number in absent),
+        absent=(*new, *(each.number for each in asked if each.number in absent)),
         to_send=tuple(each for each in batch.numbers if each.number not in found and each not in answer.later),
         gate=answer.gate,
         found_after_doubt=any(each.verify == "d" and each.number in found for each in asked),
         later=answer.later,
     )
+
+
+def _unlisted(numbers: Sequence[Leased], listing: Listing | None) -> tuple[str, ...]:
+    """The numbers never in doubt that a listing at hand doesn't have: if their call is lost, being listed is proof."""
+    fresh = tuple(each.number for each in numbers if not each.verify)
+    if listing is None or not listing.covers(fresh):
+        return ()
+    return tuple(number for number in fresh if listing.get(number) is None)
 
 
 def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:

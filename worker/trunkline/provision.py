@@ -160,7 +160,7 @@ class Provisioner:
     def _settle(self, batch: Batch, started: float, settlement: Settlement) -> bool:
         """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs.
 
-        False: the batch was not ours any more. One that is gone although its lease runs, after a try whose reply was lost,
+        False: the batch was not ours any more. One that is gone while its lease runs, after a try whose reply was lost,
         is one that this very try settled.
         """
         lost = False
