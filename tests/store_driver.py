@@ -206,7 +206,9 @@ class Driver:
             self.latest = self.now
         for entry in self._entries():
             known = self.model.entries[entry.profile, entry.number]
-            if known.state is State.queued and entry.next_attempt_ms is not None:
+            if known.state is State.queued and entry.next_attempt_ms is None:
+                known.not_before = 0
+            elif known.state is State.queued and entry.next_attempt_ms is not None:
                 assert entry.next_attempt_ms <= max(known.not_before, self.now + LEASE_MS)
                 if self.latest == self.now:
                     assert entry.next_attempt_ms <= self.now + LEASE_MS, "the clock stepped back, and it waits for it"

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import SecretStr
 
 from acceptance.scenes import Scene, Scenes, Stage, playing
 from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, until
 from servers import running
 from trunkline.cli.main import app
 from trunkline.contract import State
+from trunkline.vault import Vault
 
 scene = Scenes()
 STATUS = {"profiles", "accounts", "totals", "events", "calls", "balanced"}
@@ -143,6 +145,28 @@ def test_an_event_that_is_none_is_refused_with_its_place(stage: Stage, option: t
     ran = enqueue(stage, ENQUEUE, "a", *option)
     assert ran.code == 1
     assert option[0].strip("-").replace("-", "_") in ran.err
+
+
+# profile secret
+
+
+PBX = scene(enqueued="")
+
+
+def test_profile_secret_prints_the_last_password_or_all_with_what_they_were_said_to(stage: Stage) -> None:
+    vault = Vault(stage.store, stage.settings.secret_key)
+    for at_ms, said, numbers in ((1_000, "pbx-first", list(PBX.numbers)), (2_000, "pbx-last", [])):
+        sealed = vault.seal(PBX.name, SecretStr(said))
+        kept = {"at": at_ms, "sealed": sealed.text, "batch": "1-a", "numbers": numbers}
+        stage.store.client.hset(f"{{tl}}:secret:{PBX.name}", sealed.field, json.dumps(kept))
+    last = stage.trunkline("profile", "secret", PBX.name)
+    assert (last.code, last.out) == (0, "pbx-last\n")
+    assert "an earlier one is of 1970-01-01T00:00:01.000Z; --all" in last.err
+    every = stage.trunkline("profile", "secret", PBX.name, "--all")
+    assert every.out.splitlines() == [
+        f"pbx-first  1970-01-01T00:00:01.000Z  1 number: {PBX.numbers[0]}",
+        "pbx-last  1970-01-01T00:00:02.000Z  its numbers were not noted",
+    ]
 
 
 # import

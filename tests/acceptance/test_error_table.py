@@ -46,7 +46,7 @@ def error(status: int, code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"status": status, "body": body}
 
 
-# Passing: tried again, an attempt each time
+# Passing: tried again; an attempt is spent only by a reason given for the number
 
 
 PASSING = {status: scene({"status": status}) for status in (408, 425, 502, 503, 504)}
@@ -58,7 +58,9 @@ PASSING_WORDS = failing(
     count=6,
 )  # fmt: skip
 PASSING_LONE_400 = scene(error(400, "BAD", "temporarily unavailable, try again"))
-PASSING_COUNTS = scene(*[{"status": 503}] * 2, retry={"max_attempts": 2})
+PASSING_COUNTS = failing(*[failed(a="try again")] * 2, count=1, retry={"max_attempts": 2})
+GATEWAY_AWAY = scene(*[{"status": 503}] * 4, retry=ONCE)
+RESETS = scene(*[{"fault": "cut_before"}] * 3, retry=ONCE)
 BACKOFF_503 = scene({"status": 503, "headers": {"Retry-After": "4"}})
 UNREACHABLE = scene(reachable=False, retry={"max_attempts": 1})
 
@@ -79,9 +81,15 @@ def test_a_lone_number_refused_in_passing_words_is_not_dead(stage: Stage) -> Non
     stage.ends(PASSING_LONE_400, attached="a")
 
 
-def test_passing_trouble_counts_attempts_until_they_run_out(stage: Stage) -> None:
+def test_passing_trouble_of_a_number_counts_attempts_until_they_run_out(stage: Stage) -> None:
     stage.ends(PASSING_COUNTS, dead="a")
     assert stage.entry(PASSING_COUNTS).dead_code == "attempts_exhausted"
+
+
+@pytest.mark.parametrize("away", [GATEWAY_AWAY, RESETS], ids=["503", "reset"])
+def test_a_gateway_that_is_away_costs_no_attempt_however_long(stage: Stage, away: Scene) -> None:
+    stage.ends(away, attached="a")
+    assert stage.entry(away).attempts == 1
 
 
 def test_a_503_with_retry_after_is_tried_again_no_sooner(stage: Stage) -> None:
@@ -165,7 +173,10 @@ NOT_DONE = {
     "a page in place of an answer": scene({"body": "<html>Welcome</html>"}),
 }
 PARTLY_DONE = scene({"status": 500}, count=6, already="abce")
-READ_BACK_FAILS = scene({"fault": "cut_after"}, {"on": "number", "status": 500}, {"on": "number", "body": "<p>"})
+READ_BACK_FAILS = scene({"fault": "cut_after"}, {"on": "number", "status": 500}, retry=ONCE)
+READ_BACK_FAILS_TWICE = scene(
+    {"fault": "cut_after"}, {"on": "number", "status": 500}, {"on": "number", "body": "<p>"}, retry=ONCE
+)
 
 
 @pytest.mark.parametrize("what", DONE)
@@ -193,7 +204,13 @@ def test_of_a_batch_done_in_part_only_the_rest_is_sent_again(stage: Stage) -> No
 def test_a_read_back_that_fails_is_made_again_before_anything_is_sent(stage: Stage) -> None:
     stage.ends(READ_BACK_FAILS, attached="a")
     assert stage.sent(READ_BACK_FAILS) == ["a"]
-    assert stage.read_backs(READ_BACK_FAILS) == 3
+    assert stage.read_backs(READ_BACK_FAILS) == 2
+
+
+def test_a_read_back_that_fails_twice_proves_nothing_and_the_number_is_sent_unread(stage: Stage) -> None:
+    stage.ends(READ_BACK_FAILS_TWICE, attached="a")
+    assert stage.sent(READ_BACK_FAILS_TWICE) == ["a", "a"]
+    assert stage.read_backs(READ_BACK_FAILS_TWICE) == 2
 
 
 # The account: paused, no attempt counted, said loudly, probed slowly
@@ -518,6 +535,8 @@ def test_the_register_password_is_kept_sealed_and_printed_on_request(stage: Stag
     kept = [file.read_bytes() for file in Path(stage.folder).rglob("*.aof")]
     assert kept
     assert not any(password in each for each in kept)
+    every = stage.trunkline("profile", "secret", REGISTERS.name, "--all")
+    assert f"1 number: {REGISTERS.numbers[0]}" in every.out
 
 
 def test_a_register_password_in_a_lost_answer_is_said_to_be_lost(stage: Stage) -> None:

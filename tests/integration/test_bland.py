@@ -85,7 +85,7 @@ def test_the_scheme_of_the_account_says_how_the_key_goes(key: str | None, scheme
 
 def test_the_read_backs_have_their_paths_and_a_plus_is_escaped() -> None:
     with answering((200, {}, b"{}")) as (url, seen), closing(BlandApi(account(f"{url}/v1/"))) as api:
-        api.numbers(deadline=deadline(), permit=leave)
+        api.numbers(lambda _: None, deadline=deadline(), permit=leave)
         api.number("+14155550100", deadline=deadline(), permit=leave)
         api.me(deadline=deadline(), permit=leave)
     assert [(method, path) for method, path, _, _ in seen.requests] == [

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from trunkline.attach import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -43,6 +44,12 @@ def outcomes(body: object, *, status: int = 200, sent: tuple[str, ...] = (A, B, 
     assert isinstance(verdict, Outcomes), verdict
     assert list(verdict.by_number) == list(sent)
     return verdict.by_number
+
+
+def in_doubt(body: bytes) -> bool:
+    """Whether nothing but doubt comes of a success with this body."""
+    found = read(body).verdict
+    return isinstance(found, Outcomes | CallFailed) and all(isinstance(o, Verify) for o in found.by_number.values())
 
 
 def lists(configured: object, failed: object = ()) -> dict[str, object]:
@@ -149,12 +156,103 @@ def test_a_number_in_both_lists_is_verified() -> None:
     assert doubtful.code == "contradiction"
 
 
-@pytest.mark.parametrize("item", [{"phone_number": B, "error": "x"}, {"phone_number": B, "success": False}])
-def test_a_configured_item_that_speaks_of_an_error_is_no_success(item: object) -> None:
-    assert isinstance(outcomes(lists([A, item, C]))[B], Verify)
+@pytest.mark.parametrize(
+    "said",
+    [{"error": "x"}, {"success": False}, {"ok": False}, {"status": "failed"}, {"status": "Error"},
+     {"state": "REJECTED"}, {"outbound": {"status": "failed"}}, {"inbound": {"ok": True}, "outbound": {"error": "no"}},
+     {"directions": [{"type": "inbound", "status": "ok"}, {"type": "outbound", "status": "not_configured"}]},
+     {"result": {"success": False}}],
+    ids=str,
+)  # fmt: skip
+def test_a_configured_item_that_speaks_of_an_error_is_no_success(said: dict[str, object]) -> None:
+    found = outcomes(lists([A, {"phone_number": B, **said}, C]))
+    assert isinstance(found[B], Verify)
+    assert found[A] == Attached(A)
+    assert isinstance(outcomes(lists({A: True, B: said}))[B], Verify)
 
 
-@pytest.mark.parametrize("data", [None, [], {}, 7, "ok", [A], {"configured": 3}, {"configured": {A: True}}, {"ok": 1}])
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"status": "configured"}, {"status": "success"}, {"error": None, "errors": []}, {"outbound": {"status": "ok"}},
+     {"directions": ["inbound", "outbound"]}, {"health_status": "unchecked"}, {"message": "failed over to trunk 2"},
+     {"headers": {"direction": "inbound", "headers": [{"type": "custom", "key": "error", "value": "failed"}]}}],
+    ids=str,
+)  # fmt: skip
+def test_a_configured_item_that_speaks_of_none_is_a_success(said: dict[str, object]) -> None:
+    assert outcomes(lists([A, {"phone_number": B, **said}, C]))[B] == Attached(B)
+
+
+@pytest.mark.parametrize("said", [True, "configured", {"inbound": "ok"}, ["inbound"]])
+def test_configured_as_an_object_of_numbers_is_read(said: object) -> None:
+    found = outcomes(lists({A: said, "1 415 555 0101": said}))
+    assert (found[A], found[B]) == (Attached(A), Attached(B))
+    assert isinstance(found[C], Verify)
+
+
+@pytest.mark.parametrize("said", [None, False, "", {}, [], "failed", 0])
+def test_a_number_in_an_object_of_the_configured_that_nothing_good_is_said_of_is_no_success(said: object) -> None:
+    assert isinstance(outcomes(lists({A: True, B: said}))[B], Verify)
+
+
+CONTRADICTIONS = [
+    {"success": False}, {"ok": False}, {"status": "error"}, {"status": "failed", "message": "no"}, {"error": "odd"},
+    {"errors": ["something went wrong"]}, {"errors": [{"error": "PARTLY_SAVED"}]}, {"errors": {"error": "X"}},
+    {"errors": "odd"}, {"errors": [{"phone_number": "+442079460000", "error": "not owned"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", CONTRADICTIONS, ids=str)
+@pytest.mark.parametrize("sent", [(A,), (A, B, C)])
+def test_a_success_that_the_call_contradicts_is_to_be_verified(said: dict[str, object], sent: tuple[str, ...]) -> None:
+    for body in ({**lists(list(sent)), **said}, {"data": {"configured": list(sent), "failed": [], **said}}):
+        found = outcomes(body, sent=sent)
+        assert {getattr(each, "code", "") for each in found.values()} == {"contradiction"}, body
+        assert all(isinstance(each, Verify) for each in found.values())
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 409, 422, 500, 503])
+def test_a_status_that_contradicts_its_own_list_of_the_configured_proves_no_success(status: int) -> None:
+    assert all(isinstance(each, Verify) for each in outcomes(lists([A, B, C]), status=status).values())
+    assert outcomes(lists([A, B, C]), status=207)[A] == Attached(A)
+
+
+@pytest.mark.parametrize("said", CONTRADICTIONS, ids=str)
+def test_trouble_that_the_failed_numbers_explain_is_no_contradiction_for_their_companions(
+    said: dict[str, object],
+) -> None:
+    found = outcomes({**lists([A, C], [{"phone_number": B, "error": "not owned"}]), **said}, status=422)
+    assert found[A] == Attached(A)
+    assert isinstance(found[B], Dead)
+
+
+@pytest.mark.parametrize(
+    "said", [{"success": True}, {"status": "success"}, {"status": "ok"}, {"errors": []}, {"error": None}]
+)
+def test_a_call_that_says_it_went_well_contradicts_nothing(said: dict[str, object]) -> None:
+    assert outcomes({**lists([A, B, C]), **said})[A] == Attached(A)
+
+
+def test_errors_as_an_object_of_numbers_count_against_them() -> None:
+    found = outcomes({**lists([A, C]), "errors": {B: "not owned"}})
+    assert found[A] == Attached(A)
+    assert isinstance(found[B], Dead)
+
+
+def test_a_number_written_as_it_is_dialled_at_home_is_recognised() -> None:
+    for written in ("4155550101", "(415) 555-0101", 4155550101):
+        assert outcomes(lists([A, written, C]))[B] == Attached(B)
+    assert isinstance(outcomes(lists([A, "+4155550101", C]))[B], Verify)  # another country's
+    found = outcomes(lists(["4155550101"]), sent=("4155550101", B))
+    assert found["4155550101"] == Attached("4155550101")
+    assert isinstance(found[B], Verify)
+
+
+def test_digits_that_two_numbers_share_at_home_are_neithers() -> None:
+    found = outcomes(lists(["2071234567"]), sent=("+12071234567", "+442071234567"))
+    assert all(isinstance(each, Verify) for each in found.values())
+
+
+@pytest.mark.parametrize("data", [None, [], {}, 7, "ok", [A], {"configured": 3}, {"configured": {A: None}}, {"ok": 1}])
 def test_a_success_that_is_not_understood_is_verified(data: object) -> None:
     assert all(isinstance(outcome, Verify) for outcome in outcomes({"data": data, "errors": None}).values())
 
@@ -242,7 +340,13 @@ def test_a_key_given_twice_hides_nothing() -> None:
     ids=range(13),
 )  # fmt: skip
 def test_bodies_that_are_broken_on_purpose_are_verified(body: bytes) -> None:
-    assert all(isinstance(outcome, Verify) for outcome in outcomes(body).values())
+    assert in_doubt(body)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>We are back soon</html>", b"nope"])
+def test_a_page_in_place_of_an_answer_is_a_failed_call_that_no_number_pays_for(body: bytes) -> None:
+    assert isinstance(read(body).verdict, CallFailed)
+    assert isinstance(read({"ok": True}).verdict, Outcomes)
 
 
 def test_an_item_nested_without_end_is_still_a_failure() -> None:
@@ -255,11 +359,9 @@ def test_a_bom_before_the_json_is_nothing() -> None:
     assert outcomes(b"\xef\xbb\xbf" + json.dumps(lists([A, B, C])).encode())[A] == Attached(A)
 
 
-def test_no_answer_is_a_retry_if_nothing_left_and_else_to_be_verified() -> None:
-    not_sent = no_answer("not_sent", "connect_failed", "refused", [A, B]).verdict
-    unknown = no_answer("unknown", "timeout", "no answer", [A]).verdict
-    assert not_sent == Outcomes({n: Retry(n, "connect_failed", "refused") for n in (A, B)})
-    assert unknown == Outcomes({A: Verify(A, "timeout", "no answer")})
+def test_no_answer_is_to_be_verified_and_no_number_pays_for_it() -> None:
+    found = no_answer("timeout", "no answer", [A, B])
+    assert found == CallFailed({n: Verify(n, "timeout", "no answer") for n in (A, B)}, "no answer")
 
 
 # Secrets
@@ -305,7 +407,7 @@ def test_what_stands_under_a_passwords_key_is_a_secret_even_if_nobody_knows_it()
 
 def test_an_excerpt_is_scrubbed_before_it_is_cut() -> None:
     found = read({"data": None, "message": "x" * 470 + PASSWORD}, status=503).verdict
-    assert isinstance(found, Outcomes)
+    assert isinstance(found, CallFailed)
     assert all("correct" not in f"{o.raw} {o.message}" and len(o.raw) <= 500 for o in found.by_number.values()
                if isinstance(o, Retry))  # fmt: skip
 
@@ -349,6 +451,9 @@ def test_any_answer_gives_one_outcome_for_each_number_or_one_verdict(
             assert list(by_number) == sent
             assert all(outcome.number == number for number, outcome in by_number.items())
             kept = [text for o in by_number.values() if not isinstance(o, Attached) for text in (o.raw, o.message)]
+        case CallFailed(by_number):
+            assert list(by_number) == sent
+            kept = [text for o in by_number.values() for text in (o.raw, o.message)]
         case GateAccount():
             kept = [answer.verdict.reason]
         case SplitBatch():

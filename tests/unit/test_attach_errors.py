@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from trunkline.attach import (
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -47,6 +48,14 @@ def for_all(found: Verdict) -> Outcome:
     return first
 
 
+def failed_whole(found: Verdict) -> Retry | Verify:
+    assert isinstance(found, CallFailed), found
+    first, *others = found.by_number.values()
+    assert list(found.by_number) == list(SEVERAL)
+    assert all(type(other) is type(first) for other in others)
+    return first
+
+
 def reason_given(reason: object, status: int = 200) -> Outcome:
     body = {"data": {"configured": [A], "failed": [{"phone_number": B, "error": reason}]}, "errors": None}
     found = verdict(status, body)
@@ -61,16 +70,25 @@ def reason_given(reason: object, status: int = 200) -> Outcome:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>Bad Gateway</html>", error("UPSTREAM", "try again"), error(message="invalid")]
 )
-def test_a_passing_status_is_a_retry_for_all(status: int, body: object) -> None:
-    found = for_all(verdict(status, body))
+def test_a_passing_status_is_a_retry_for_all_that_no_number_pays_for(status: int, body: object) -> None:
+    found = failed_whole(verdict(status, body))
     assert isinstance(found, Retry)
     assert found.code == f"http_{status}"
 
 
 def test_a_503_keeps_what_it_asks_for() -> None:
-    found = for_all(verdict(503, retry_after="17"))
-    assert isinstance(found, Retry)
+    found = verdict(503, retry_after="17")
+    assert isinstance(found, CallFailed)
     assert found.retry_after_s == 17.0
+    assert failed_whole(found).retry_after_s == 17.0  # type: ignore[union-attr]
+    assert found.reason == "HTTP 503 without a word that is understood"
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 507, 599])
+def test_a_failed_call_that_speaks_of_a_number_is_paid_for(status: int) -> None:
+    found = for_all(verdict(status, error(message="Phone number +14155550100 is not owned by you")))
+    assert isinstance(found, Retry | Verify)
+    assert found.code == f"http_{status}"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +114,9 @@ def test_rate_is_a_word_and_not_a_part_of_one() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 501, 507, 520, 524, 599])
-@pytest.mark.parametrize("body", [b"", error("INTERNAL", "timeout"), error(message="invalid number")])
-def test_a_server_error_is_verified(status: int, body: object) -> None:
-    found = for_all(verdict(status, body))
+@pytest.mark.parametrize("body", [b"", b"<html>", error("INTERNAL", "timeout"), error(message="invalid state")])
+def test_a_server_error_is_verified_and_no_number_pays_for_it(status: int, body: object) -> None:
+    found = failed_whole(verdict(status, body))
     assert isinstance(found, Verify)
     assert found.code == f"http_{status}"
 
@@ -244,6 +262,24 @@ def test_refusals_that_are_alike_have_one_signature_and_others_another() -> None
     assert first == signature("ext-2001", "endpoint refused for ext-2001 at 9:59")
     assert first != signature(A, "another thing")
     assert first != signature(A, f"endpoint refused for {A} at 12:01", status=422)
+
+
+def told_alike(*reasons: object, status: int = 200, configured: tuple[str, ...] = ()) -> str:
+    numbers = tuple(f"+1415555010{index}" for index in range(len(reasons)))
+    failed = [{"phone_number": each, "error": why} for each, why in zip(numbers, reasons, strict=True)]
+    body = {"data": {"configured": list(configured), "failed": failed}, "errors": None}
+    found = verdict(status, body, (*numbers, *configured))
+    assert isinstance(found, Outcomes)
+    return found.alike
+
+
+def test_every_number_told_the_same_mistake_has_one_signature_for_all() -> None:
+    each = [f"INVALID_SIP_ENDPOINT: {number} can't reach port 5060" for number in (A, B, "+14155550102")]
+    assert told_alike(*each) == told_alike(*each[:2]) != ""
+    assert told_alike(*each, status=422) != told_alike(*each)
+    assert told_alike(*each[:2], "another thing") == ""
+    assert told_alike(*each, configured=("+14155550109",)) == ""
+    assert told_alike("", "") == ""
 
 
 # The number

@@ -187,6 +187,11 @@ def test_the_pages_example_is_possible_and_not_valid() -> None:
         ("+1 415 555 0100", "+14155550100"),
         ("＋1 415 555 0100", "+14155550100"),
         ("tel:+1-415-555-0100", "+14155550100"),
+        ("box12", "box12"),
+        ("user#12", "user#12"),
+        ("2001x12", "2001x12"),
+        ("12e3", "12e3"),
+        ("1.5", "1.5"),
     ],
 )
 def test_under_a_trunk_only_what_begins_with_a_plus_is_read_as_e164(raw: str, kept: str) -> None:
@@ -196,6 +201,23 @@ def test_under_a_trunk_only_what_begins_with_a_plus_is_read_as_e164(raw: str, ke
 @pytest.mark.parametrize("raw", ["", " ", "20 01", "２００１", "x" * 65, "20\x0001", "+2001", "sip:2001@pbx", "\ud800"])
 def test_under_a_trunk_an_identity_is_short_printable_ascii(raw: str) -> None:
     with pytest.raises(NumberRefused):
+        identity(raw, region="US", check="possible")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("4.155550100e9", "spreadsheet"),
+        ("4,155550100E+09", "spreadsheet"),
+        ("4155550100.0", "spreadsheet"),
+        ("4155550100x12", "extension"),
+        ("14155550100;ext=12", "extension"),
+        ("(415)555-0100#12", "extension"),
+        ("415-555-0100ext.12", "extension"),
+    ],
+)
+def test_under_a_trunk_what_a_number_was_mangled_into_is_no_did(raw: str, reason: str) -> None:
+    with pytest.raises(NumberRefused, match=reason):
         identity(raw, region="US", check="possible")
 
 

@@ -1,7 +1,7 @@
 """Direction profiles: every field of the attach page with its rules, all mistakes at once, no secret in any of it."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -357,6 +357,21 @@ def test_a_fingerprint_covers_where_and_what_and_the_names_of_secrets_only() -> 
     assert base != with_password("A", "one").fingerprint("https://other.example")
     assert base != with_password("A", "one").model_copy(update={"account": "b"}).fingerprint("https://api.example")
     assert base != with_password("A", "one").model_copy(update={"trunk_id": "t"}).fingerprint("https://api.example")
+
+
+def test_with_a_key_a_fingerprint_covers_the_values_of_secrets_too() -> None:
+    def keyed(key: str) -> Callable[[str], str]:
+        return lambda value: f"{key} of {len(value)} {value[:1]}"
+
+    def fingerprint(profile: Profile, key: str = "k") -> str:
+        return profile.fingerprint("https://api.example", keyed(key))
+
+    one, two = with_password("A", "one"), with_password("A", "two")
+    assert fingerprint(one) == fingerprint(with_password("A", "one")) != fingerprint(two)
+    assert fingerprint(one) != fingerprint(one, "other")
+    assert fingerprint(with_password("A", "")) == with_password("A", "").fingerprint("https://api.example")
+    without = Profile(name="p", directions=(OUTBOUND,))
+    assert fingerprint(without) == without.fingerprint("https://api.example") == "95fd3f87cfe448db"
 
 
 def test_a_fingerprint_does_not_change_with_order_batching_or_retries() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -15,16 +16,16 @@ from trunkline.attach import (
     ListedNumber,
     NumberDetail,
     Proof,
+    by_api_clock,
     has_unreadable_fields,
     present,
     proof,
     read_detail,
-    read_listing,
 )
 from trunkline.profiles import Profile, Secret
 
 A = "+14155550100"
-SENT_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SINCE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 BEFORE, AFTER = "2026-11-22T11:59:59Z", "2026-11-22T12:00:01.250Z"
 SECRET = Secret("env:SIP_PASSWORD", SecretStr("correct-horse"))
 ENDPOINT = "sip:trunk.example.com"
@@ -63,41 +64,12 @@ def body(data: object) -> bytes:
 
 def proved(
     wanted: Profile, detail: NumberDetail | None, *, listed: Listed = UNKNOWN, known_absent: bool = False,
-    sent_at: datetime | None = SENT_AT,
+    since: datetime | None = SINCE,
 ) -> Proof:  # fmt: skip
-    return proof(wanted, A, sent_at=sent_at, known_absent=known_absent, listed=listed, detail=detail)
+    return proof(wanted, A, updated_since=since, known_absent=known_absent, listed=listed, detail=detail)
 
 
 # Reading
-
-
-def test_a_listing_is_read_by_number() -> None:
-    numbers = [
-        {"phone_number": A, "directions": ["inbound", "outbound"], "sip_endpoint": ENDPOINT, "health_status": "?"},
-        {"phone_number": "+1 (415) 555-0101", "directions": ["Inbound"], "sip_endpoint": None},
-        {"phone_number": "2001", "directions": [{"type": "outbound"}]},
-        {"phone_number": "2002", "directions": None}, None, 7, {"phone_number": None},
-    ]  # fmt: skip
-    assert read_listing(200, body({"numbers": numbers})) == {
-        A: ListedNumber(frozenset({"inbound", "outbound"}), ENDPOINT),
-        "+14155550101": ListedNumber(frozenset({"inbound"})),
-        "2001": ListedNumber(frozenset({"outbound"})),
-        "2002": ListedNumber(frozenset()),
-    }
-
-
-def test_an_empty_listing_is_a_listing() -> None:
-    assert read_listing(200, body({"numbers": []})) == {}
-
-
-@pytest.mark.parametrize(
-    ("status", "octets"),
-    [(500, body({"numbers": []})), (404, b""), (200, b""), (200, b"<html>"), (200, body(None)), (200, body({})),
-     (200, body({"numbers": None})), (200, body({"numbers": [], "has_more": True})), (200, b"[" * 99_999),
-     (200, body({"numbers": [], "total": 2})), (200, body({"numbers": [], "next_cursor": "abc"}))],
-)  # fmt: skip
-def test_a_listing_that_is_none_or_not_all_of_it_is_not_used(status: int, octets: bytes) -> None:
-    assert read_listing(status, octets) is None
 
 
 def test_a_number_that_the_api_never_saw_is_two_nulls_or_404() -> None:
@@ -109,7 +81,7 @@ def test_the_details_of_a_number_are_read_by_direction() -> None:
     detail = shown(outbound=direction(AFTER, sip_endpoint=ENDPOINT))
     assert detail.inbound is None
     assert detail.outbound is not None
-    assert detail.outbound.updated_at == SENT_AT + timedelta(seconds=1.25)
+    assert detail.outbound.updated_at == SINCE + timedelta(seconds=1.25)
     assert detail.directions == {"outbound"}
 
 
@@ -158,12 +130,32 @@ def test_another_endpoint_in_the_listing_is_somebody_elses_configuration() -> No
     assert proved(BOTH, None, listed=listed, known_absent=True) == "unclear"
 
 
-def test_an_update_of_every_direction_after_the_call_left_is_proof() -> None:
+def test_an_update_of_every_direction_since_the_call_left_is_proof() -> None:
     unreadable = profile({"type": "inbound"}, {"type": "outbound"}, trunk_id="trk_1")
     assert proved(unreadable, shown(inbound=direction(AFTER), outbound=direction(AFTER))) == "attached"
     assert proved(unreadable, shown(inbound=direction(AFTER), outbound=direction(BEFORE))) == "unclear"
-    assert proved(unreadable, shown(inbound=direction(AFTER), outbound=direction(AFTER)), sent_at=None) == "unclear"
+    assert proved(unreadable, shown(inbound=direction(AFTER), outbound=direction(AFTER)), since=None) == "unclear"
     assert proved(unreadable, shown(inbound=direction("?"), outbound=direction(AFTER))) == "unclear"
+
+
+@pytest.mark.parametrize("skew_s", [0, 300, -300, 86_400])
+@pytest.mark.parametrize("took_s", [0, 3])
+def test_a_moment_is_never_earlier_by_the_apis_clock_than_it_was(skew_s: int, took_s: int) -> None:
+    skew, asked = timedelta(seconds=skew_s), SINCE + timedelta(minutes=10, milliseconds=700)
+    said = (asked + timedelta(seconds=took_s) + skew).replace(microsecond=0)
+    moment = by_api_clock(SINCE, asked=asked, headers={"Date": format_datetime(said, usegmt=True)})
+    assert moment is not None
+    assert timedelta(seconds=1) <= moment - (SINCE + skew) <= timedelta(seconds=2 + took_s)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"date": ""}, {"date": "soon"}, {"date": "Sun, 99 Nov 2026"},
+     {"date": "Sun, 22 Nov 2026 12:00:00 GMT", "age": "60"},
+     {"date": "Sun, 22 Nov 2026 12:00:00 GMT, Sun, 22 Nov 2026 12:00:00 GMT"}],
+)  # fmt: skip
+def test_without_a_date_of_its_own_an_answer_does_not_tell_the_apis_clock(headers: dict[str, str]) -> None:
+    assert by_api_clock(SINCE, asked=SINCE, headers=headers) is None
 
 
 def test_agreement_in_every_field_is_proof_where_all_can_be_read() -> None:
@@ -236,8 +228,7 @@ endpoint_profiles = st.sampled_from([INBOUND, BOTH, profile({"type": "inbound", 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([200, 404, 500]) | st.integers(), st.binary(max_size=60) | json_values.map(body))
-def test_any_listing_and_any_details_are_read_without_an_error(status: int, octets: bytes) -> None:
-    read_listing(status, octets)
+def test_any_details_are_read_without_an_error(status: int, octets: bytes) -> None:
     read_detail(status, octets)
 
 

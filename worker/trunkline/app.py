@@ -146,6 +146,7 @@ def _composed(settings: Settings, opened: Opened) -> App:
         vault=Vault(store, settings.secret_key),
         scrub=scrub,
         lease_s=settings.worker.lease_s,
+        keyed_hash=settings.keyed_hash(),
     )
     life = WorkerLife()
     broker = HintBroker(middleware=[life])

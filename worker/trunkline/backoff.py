@@ -32,11 +32,19 @@ class Settled:
 
 
 def settlement(
-    outcome: Outcome, *, profile: str, attempts: int, rules: RetryRules, now_ms: int, salt: str = ""
+    outcome: Outcome,
+    *,
+    profile: str,
+    attempts: int,
+    rules: RetryRules,
+    now_ms: int,
+    salt: str = "",
+    free: bool = False,
 ) -> Settled:
     """What an outcome comes to for a number that had `attempts` counted before; this attempt is one more.
 
-    Numbers of one profile and attempt share one draw, so they come due together; `salt` makes installations differ.
+    With `free` it is none: the number waits as after its last one, and its attempts never run out. Numbers of one
+    profile and attempt share one draw, so they come due together; `salt` makes installations differ.
     """
     match outcome:
         case Attached(number):
@@ -50,9 +58,9 @@ def settlement(
             kind, asked_s = "verify", None
         case _:
             assert_never(outcome)
-    attempt = attempts + 1
+    attempt = attempts if free else attempts + 1
     words = (outcome.api_code, outcome.message, outcome.raw)
-    if attempt >= rules.max_attempts:
+    if not free and attempt >= rules.max_attempts:
         return Settled(outcome.number, "dead", None, DeadCode.attempts_exhausted.value, *words)
     at_ms = retry_at_ms(rules, attempt, draw_for(profile, attempt, salt), now_ms)
     if asked_s is not None:

@@ -101,13 +101,22 @@ class BlandApi:
     def __repr__(self) -> str:
         return f"BlandApi(account={self._account.name!r}, base_url={self._account.base_url!r})"
 
+    @property
+    def timeout_s(self) -> float:
+        """How long one request may take."""
+        return self._account.timeout_s
+
     def attach(self, body: Mapping[str, object], *, deadline: float, permit: Permit) -> Exchange:
         """`POST /v1/sip/attach`. https://docs.bland.ai/api-v1/post/sip-attach"""
         return self._call("POST", "/v1/sip/attach", deadline, permit, content=json.dumps(body).encode())
 
-    def numbers(self, *, deadline: float, permit: Permit) -> Exchange:
-        """`GET /v1/sip/numbers`: every number of the account."""
-        return self._call("GET", "/v1/sip/numbers", deadline, permit)
+    def numbers(self, take: Callable[[bytes], None], *, deadline: float, permit: Permit) -> Exchange:
+        """`GET /v1/sip/numbers`: every number of the account.
+
+        The body of a success goes to `take` as it comes, however large it is, and is not in the Exchange; what `take`
+        raises ends the request and passes through.
+        """
+        return self._call("GET", "/v1/sip/numbers", deadline, permit, take=take)
 
     def number(self, number: str, *, deadline: float, permit: Permit) -> Exchange:
         """`GET /v1/sip?phone_number=`: both directions of one number."""
@@ -130,6 +139,7 @@ class BlandApi:
         *,
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        take: Callable[[bytes], None] | None = None,
     ) -> Exchange:
         request = self._client.build_request(method, path, content=content, params=params)
         if content is not None:
@@ -141,9 +151,11 @@ class BlandApi:
             sleep=self._sleep,
             retry_error_callback=_last,
         )
-        return quickly(self._once, request, deadline, permit)
+        return quickly(self._once, request, deadline, permit, take)
 
-    def _once(self, request: httpx.Request, deadline: float, permit: Permit) -> Exchange:
+    def _once(
+        self, request: httpx.Request, deadline: float, permit: Permit, take: Callable[[bytes], None] | None
+    ) -> Exchange:
         permit()
         now = time.monotonic()
         leg = Leg(min(deadline, now + self._account.timeout_s))
@@ -152,16 +164,17 @@ class BlandApi:
         timeout = self._timeout(leg.until - now)
         request.extensions = {"timeout": timeout.as_dict(), LEG: leg}
         try:
-            return self._exchange(request, leg)
+            return self._exchange(request, leg, take)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._translated(error, leg) from error
 
-    def _exchange(self, request: httpx.Request, leg: Leg) -> Exchange:
+    def _exchange(self, request: httpx.Request, leg: Leg, take: Callable[[bytes], None] | None) -> Exchange:
         answer = self._client.send(request, stream=True)
         try:
             body = bytearray()
+            keep = take if take is not None and answer.is_success else body.extend
             for chunk in answer.iter_bytes():
-                body += chunk
+                keep(chunk)
                 if len(body) > LARGEST_BODY:
                     raise Unanswered("too_large", f"the answer is larger than {LARGEST_BODY} bytes")
                 if leg.allow(None) <= 0:

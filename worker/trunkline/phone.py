@@ -35,6 +35,13 @@ _EXTENSION: Final = re.compile(
 )
 _IDENTITY: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
+_FEWEST_DIGITS: Final = 7  # of a number that an extension could follow
+_WITH_EXTENSION: Final = re.compile(
+    rf"(?:[().\-]*[0-9]){{{_FEWEST_DIGITS},}}[().\-]*(?:;?ext(?:ensi[oó]n|n)?|[x#;])[.:=]*[0-9]{{1,20}}#?",
+    re.IGNORECASE,
+)
+
+_A_FLOAT: Final = "looks like a spreadsheet's number; format the column as text and export it again"
 _NO_EXTENSION: Final = "has an extension, and the API attaches whole numbers only; send the number without it"
 _ONLY_TRUNKS: Final = "a short code or an extension is taken only under a profile with a trunk_id"
 
@@ -68,7 +75,7 @@ def identity(raw: str, *, region: str | None, check: Check) -> str:
     """A number for a profile that is bound to a trunk. Raises NumberRefused only.
 
     As the API does: what begins with `+` is E.164; all else is a DID or an extension and kept verbatim (outer spaces
-    aside), 1 to 64 printable ASCII characters without spaces.
+    aside), 1 to 64 printable ASCII characters without spaces. What is clearly a number that was mangled is refused.
     """
     text = _readable(raw)
     match = _URI.fullmatch(text)
@@ -79,6 +86,10 @@ def identity(raw: str, *, region: str | None, check: Check) -> str:
     verbatim = raw.strip()
     if not _IDENTITY.fullmatch(verbatim):
         raise NumberRefused(raw, f"is no DID or extension: 1 to {MAX_IDENTITY} ASCII characters without spaces")
+    if _FLOAT.fullmatch(verbatim) and float(verbatim.replace(",", ".")) >= 10**_FEWEST_DIGITS:
+        raise NumberRefused(raw, _A_FLOAT)
+    if _WITH_EXTENSION.fullmatch(verbatim):
+        raise NumberRefused(raw, _NO_EXTENSION)
     return verbatim
 
 
@@ -150,7 +161,7 @@ def _refuse_guesses(raw: str, text: str) -> None:
 
 def _guesses(text: str) -> Iterator[tuple[object, str]]:
     """What phonenumbers would take a guess at, each with the reason to refuse it."""
-    yield _FLOAT.fullmatch(text), "looks like a spreadsheet's number; format the column as text and export it again"
+    yield _FLOAT.fullmatch(text), _A_FLOAT
     yield not _START.match(text), "does not begin like a phone number: with +, a digit or a bracket"
     yield _EXTENSION.search(text), _NO_EXTENSION
     words = _LETTERS.findall(text)

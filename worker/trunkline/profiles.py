@@ -1,6 +1,6 @@
 """Direction profiles: a named SIP configuration, the body of an attach request less its numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from json import dumps
 from typing import ClassVar, Final, Literal
@@ -102,13 +102,21 @@ class Profile(Table):
         """Whether a PBX registers, so that the API answers with a password that is shown only once."""
         return any(direction.auth_mode == "register" for direction in self.directions)
 
-    def fingerprint(self, base_url: str) -> str:
-        """16 hex digits that change when what is attached, or where, does; secrets count by their names only."""
+    def fingerprint(self, base_url: str, keyed: Callable[[str], str] | None = None) -> str:
+        """16 hex digits that change when what is attached, or where, does.
+
+        Secrets count by their names, and by their values where there is a `keyed` hash that gives none of them away.
+        """
+
+        def counted(secret: Secret) -> dict[str, str]:
+            value = secret.value.get_secret_value()
+            return {"secret": secret.ref, "value": keyed(value)} if keyed and value else {"secret": secret.ref}
+
         content = {
             "account": [self.account, base_url],
             "service": self.service,
             "trunk_id": self.trunk_id,
-            "directions": sorted((d.as_fields(lambda s: {"secret": s.ref}) for d in self.directions), key=_kind_of),
+            "directions": sorted((d.as_fields(counted) for d in self.directions), key=_kind_of),
         }
         canonical = dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return sha256(canonical.encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Final
 
 from trunkline.backoff import gate_delay_s
 from trunkline.bland import BlandApi, NotSent, Unanswered
+from trunkline.listings import SharedListing
 from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
 from trunkline.phone import mask
@@ -23,6 +24,15 @@ from trunkline.vault import Vault
 REQUESTS_SHARE: Final = 0.75  # of the lease: all of a batch's requests end within it
 NOT_OURS_MS: Final = 5_000  # how long a batch that another configuration must send is left to others
 STORE_PAUSE_S: Final = 0.25
+_NOT_REACHED: Final = (
+    401,
+    402,
+    403,
+    429,
+    502,
+    503,
+    504,
+)  # of GET /v1/me; any other answer comes from an API that is there
 TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 
@@ -48,14 +58,18 @@ class Provisioner:
         vault: Vault,
         scrub: Callable[[str], str],
         lease_s: float,
+        keyed_hash: Callable[[str], str] | None = None,
     ) -> None:
         self._store = store
         self._profiles = profiles
         self._desks = desks
+        self._listings = {name: SharedListing(desk.api) for name, desk in desks.items()}
         self._vault = vault
         self._scrub = scrub
         self._lease_s = lease_s
-        self._fingerprints = {p.name: p.fingerprint(desks[p.account].base_url) for p in profiles.values()}
+        self._fingerprints = {
+            each.name: each.fingerprint(desks[each.account].base_url, keyed_hash) for each in profiles.values()
+        }
         self._stopping = threading.Event()
         self._permits = Permits(store, self._stopping)
         self._busy = 0
@@ -93,7 +107,7 @@ class Provisioner:
         started = time.monotonic()
         match self._store.claim(int(self._lease_s * 1000)):
             case Batch() as batch:
-                self._carry(batch, started)
+                self._carry(batch, started, time.monotonic())
                 return True
             case Probe() as probe:
                 self._probe(probe, started + REQUESTS_SHARE * self._lease_s)
@@ -101,7 +115,7 @@ class Provisioner:
             case Idle():
                 return False
 
-    def _carry(self, batch: Batch, started: float) -> None:
+    def _carry(self, batch: Batch, started: float, claimed: float) -> None:
         log = logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
         profile, desk = self._profiles.get(batch.profile), self._desks.get(batch.account)
         if profile is None or desk is None or self._fingerprints[batch.profile] != batch.fingerprint:
@@ -113,6 +127,8 @@ class Provisioner:
                 batch,
                 profile,
                 desk.api,
+                self._listings[batch.account],
+                claimed=claimed,
                 deadline=started + REQUESTS_SHARE * self._lease_s,
                 permits=self._permits,
                 vault=self._vault,
@@ -126,7 +142,15 @@ class Provisioner:
             # No leave to send: the request did not go out, so the numbers need not wait for the end of the lease.
             log.info(Log.batch_handed_back, reason=type(error).__name__)
             settlement = _all_back(batch, 0)
-        if self._settle(batch, started, settlement):
+        try:
+            settled = self._settle(batch, started, settlement)
+        except StoreUnavailable as error:
+            if settlement.password is not None:
+                log.error(Log.register_password_lost, error=str(error))
+            raise
+        if settlement.password is not None:
+            log.info(Log.register_password_kept)
+        if settled:
             _tell(batch, settlement)
             if settlement.refused is not None and (reason := self._store.profile_refused(batch.profile)):
                 log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")
@@ -134,13 +158,20 @@ class Provisioner:
             log.warning(Log.batch_stale, hint="the lease had run out; its numbers were taken up again")
 
     def _settle(self, batch: Batch, started: float, settlement: Settlement) -> bool:
-        """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs."""
+        """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs.
+
+        False: the batch was not ours any more. One that is gone while its lease runs, after a try whose reply was lost,
+        is one that this very try settled.
+        """
+        lost = False
         while True:
             try:
-                return self._store.settle(batch.id, settlement)
+                settled = self._store.settle(batch.id, settlement)
+                return settled or (lost and time.monotonic() < started + self._lease_s)
             except StoreUnavailable as error:
                 if time.monotonic() >= started + self._lease_s:
                     raise
+                lost = True
                 logger(batch=batch.id).warning(Log.store_unavailable, error=str(error))
                 time.sleep(STORE_PAUSE_S)
 
@@ -151,7 +182,7 @@ class Provisioner:
         trouble, most_s = None, desk.pause_max_s
         try:
             exchange = desk.api.me(deadline=deadline, permit=self._permits.ask("", probe.account, deadline))
-            if exchange.status >= 400:
+            if exchange.status in _NOT_REACHED:
                 trouble = f"GET /v1/me answers {exchange.status}"
         except (NotSent, Unanswered) as error:
             trouble, most_s = self._scrub(error.message), min(desk.pause_max_s, UNREACHABLE_MOST_S)

@@ -1,6 +1,8 @@
 """Settings: the environment and the file `trunkline.toml`, read once into one frozen object."""
 
+import hmac
 import tomllib
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,6 +73,13 @@ class Settings:
         values += [self.secret_key.get_secret_value()] if self.secret_key else []
         with_password = [url for url, password in zip(urls, passwords, strict=True) if password]
         return frozenset({*values, *with_password, *passwords, *map(unquote, passwords)} - {""})
+
+    def keyed_hash(self) -> Callable[[str], str] | None:
+        """A hash that tells secrets apart and gives none away, by TRUNKLINE_SECRET_KEY; None where it is not set."""
+        if self.secret_key is None:
+            return None
+        key = urlsafe_b64decode(self.secret_key.get_secret_value())
+        return lambda value: hmac.digest(key, value.encode("utf-8", "surrogatepass"), "sha256")[:8].hex()
 
 
 Also = Callable[[Settings], Iterable[Mistake]]

@@ -2,110 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from trunkline.attach import Attached, Dead, GateAccount, Outcome, Outcomes, SplitBatch, Verdict, Verify
+from trunkline.attach import (
+    Attached,
+    CallFailed,
+    Dead,
+    GateAccount,
+    Outcome,
+    Outcomes,
+    Retry,
+    SplitBatch,
+    Verdict,
+    Verify,
+)
 from trunkline.backoff import settlement
 from trunkline.checking import Checked
 from trunkline.contract import DeadCode
 from trunkline.profiles import Profile
-from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement
+from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
 
+MANY_ALIKE: Final = 3  # numbers of one call; fewer may well be the numbers' own mistake
 DRAW_MS: Final = 60_000  # numbers that fail within it share their draws and go again together
 
 
 def settlement_of(
-    batch: Batch, profile: Profile, checked: Checked, verdict: Verdict | None, gate: Gate | None
+    batch: Batch,
+    profile: Profile,
+    checked: Checked,
+    verdict: Verdict | None,
+    *,
+    gate: Gate | None = None,
+    trouble: Trouble | None = None,
 ) -> Settlement:
-    """`verdict` is on the numbers of `checked.to_send`, None if nothing was sent: then they go back as they were."""
-    by_number: dict[str, Outcome] = {}
-    others: list[Other] = []
-    refused = None
+    """`verdict` is on the numbers of `checked.to_send`, None if nothing was sent: then they go back as they were.
+
+    `gate` and `trouble`: what closes for the account, or may close, by the verdict or by the read-back.
+    """
+    told = _Told(batch, profile, checked)
+    unread = told.back(checked.unanswered) if gate is not None else told.unread(checked.unanswered)
+    attached, others, unsent = checked.attached, [*unread, *told.back(checked.later)], _named(checked.unanswered)
+    unsent += _named(checked.later)
+    healthy, refused = False, None
     match verdict:
-        case Outcomes():
-            by_number = verdict.by_number
+        case Outcomes(by_number):
+            found = [number for number, outcome in by_number.items() if isinstance(outcome, Attached)]
+            attached += tuple(found)
+            others += told.outcomes(by_number)
+            healthy = any(isinstance(each, Attached | Dead) for each in by_number.values())
+            refused = _refused_alike(verdict)
+        case CallFailed(by_number):
+            untouched = [each for each in checked.to_send if told.untouched(each, by_number[each.number])]
+            others += told.free(by_number, untouched)
+            unsent += _named(untouched)
+            trouble = told.with_price(trouble, by_number)
         case SplitBatch():
-            others, refused = _split(batch, checked.to_send, verdict)
+            split, refused = told.split(verdict)
+            others += split
+            healthy = True
         case GateAccount():
             code = "forbidden" if verdict.kind == "forbidden" and not verdict.explicit else ""
-            others = [Other(each.number, "back", code=code) for each in checked.to_send]
+            others += told.back(checked.to_send, code)
         case None:
-            others = [Other(each.number, "back") for each in checked.to_send]
+            others += told.back(checked.to_send)
         case _:
             assert_never(verdict)
-    attached = [*checked.attached]
-    for each, outcome in _outcomes(checked, by_number, unanswered_waits=gate is None):
-        if isinstance(outcome, Attached):
-            attached.append(each.number)
-        else:
-            others.append(_other(batch, profile, each, outcome))
-    others += [Other(each.number, "back") for each in checked.unanswered if gate is not None]
-    others += [Other(each.number, "back") for each in checked.later]
     return Settlement(
         fingerprint=batch.fingerprint,
-        attached=tuple(attached),
+        attached=attached,
         others=tuple(others),
         absent=checked.absent,
-        healthy=isinstance(verdict, SplitBatch)
-        or any(isinstance(each, Attached | Dead) for each in by_number.values()),
+        healthy=healthy,
         gate=gate,
+        trouble=trouble,
         refused=refused,
+        unsent=unsent,
     )
 
 
-def _outcomes(
-    checked: Checked, by_number: dict[str, Outcome], *, unanswered_waits: bool
-) -> Iterator[tuple[Leased, Outcome]]:
-    for each in checked.to_send:
-        if each.number in by_number:
-            yield each, by_number[each.number]
-    if unanswered_waits:
-        code, message = checked.trouble
-        for each in checked.unanswered:
-            yield each, Verify(each.number, code, message)
+def _refused_alike(verdict: Outcomes) -> RefusedAlike | None:
+    """A call that refuses every number for good, and for the same reason, may well be about the profile."""
+    dead = [each for each in verdict.by_number.values() if isinstance(each, Dead)]
+    if not verdict.alike or len(dead) < MANY_ALIKE or len(dead) < len(verdict.by_number):
+        return None
+    return RefusedAlike(verdict.alike, tuple(each.number for each in dead), dead[0].message)
 
 
-def _split(batch: Batch, sent: tuple[Leased, ...], verdict: SplitBatch) -> tuple[list[Other], RefusedAlike | None]:
-    template = Other(
-        "", "split", code=verdict.code, api_code=verdict.api_code or "", message=verdict.message, answer=verdict.raw
-    )
-    if len(sent) > 1:
-        return [replace(template, number=each.number) for each in sent], None
-    number = sent[0].number
-    code = DeadCode.poison if batch.is_child else DeadCode.rejected_by_api
-    refused = RefusedAlike(verdict.signature, (number,), verdict.message)
-    return [replace(template, number=number, kind="dead", dead_code=code.value)], refused
+def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:
+    return tuple(each.number for each in numbers)
 
 
-def _other(batch: Batch, profile: Profile, each: Leased, outcome: Outcome) -> Other:
-    settled = settlement(
-        outcome,
-        profile=profile.name,
-        attempts=each.attempts,
-        rules=profile.retry,
-        now_ms=batch.now_ms,
-        salt=str(batch.now_ms // DRAW_MS),
-    )
-    if settled.kind == "attached":
-        raise ValueError("an attached number is no other outcome")
-    if (
-        settled.kind == "dead"
-        and each.verify == "c"
-        and isinstance(outcome, Verify)
-        and outcome.code != "not_mentioned"
-    ):
-        # It is attached, and only the check of it does not work: that is no reason to call it dead.
-        at_ms = batch.now_ms + int(profile.retry.max_s * 1000)
-        return Other(each.number, "verify", at_ms=at_ms, code=outcome.code, message=outcome.message)
-    return Other(
-        number=each.number,
-        kind=settled.kind,
-        at_ms=settled.at_ms or 0,
-        dead_code=settled.code if settled.kind == "dead" else "",
-        code=getattr(outcome, "code", settled.code),
-        api_code=settled.api_code or "",
-        message=settled.message,
-        answer=settled.raw,
-    )
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The words for the numbers of one batch."""
+
+    batch: Batch
+    profile: Profile
+    checked: Checked
+
+    def back(self, numbers: tuple[Leased, ...], code: str = "") -> list[Other]:
+        return [Other(each.number, "back", code=code) for each in numbers]
+
+    def unread(self, numbers: tuple[Leased, ...]) -> list[Other]:
+        """Numbers whose read-back did not work: the doubt stays, and nobody pays for it."""
+        code, message = self.checked.trouble.code, self.checked.trouble.message
+        return [
+            replace(self._other(each, Verify(each.number, code, message), free=True), unread=True) for each in numbers
+        ]
+
+    def outcomes(self, by_number: dict[str, Outcome]) -> list[Other]:
+        to_send = self.checked.to_send
+        told = [(each, by_number[each.number]) for each in to_send if each.number in by_number]
+        return [self._other(each, outcome) for each, outcome in told if not isinstance(outcome, Attached)]
+
+    def free(self, by_number: dict[str, Retry | Verify], untouched: list[Leased]) -> list[Other]:
+        others = [self._other(each, by_number[each.number], free=True) for each in self.checked.to_send]
+        doubtful = _named(untouched)
+        return [replace(other, kind="verify") if other.number in doubtful else other for other in others]
+
+    def untouched(self, each: Leased, outcome: Retry | Verify) -> bool:
+        """Whether a number had a doubt or a check before a call that was not processed: it has it still."""
+        return isinstance(outcome, Retry) and (each.verify == "d" or self._only_checked(each))
+
+    def with_price(self, trouble: Trouble | None, by_number: dict[str, Retry | Verify]) -> Trouble | None:
+        if trouble is None or len(self.checked.to_send) != 1:
+            return trouble
+        (lone,) = self.checked.to_send
+        return replace(trouble, paid=self._other(lone, by_number[lone.number]))
+
+    def split(self, verdict: SplitBatch) -> tuple[list[Other], RefusedAlike | None]:
+        template = Other(
+            "", "split", code=verdict.code, api_code=verdict.api_code or "", message=verdict.message, answer=verdict.raw
+        )
+        sent = _named(self.checked.to_send)
+        if len(sent) > 1:
+            return [replace(template, number=number) for number in sent], None
+        code = DeadCode.poison if self.batch.is_child else DeadCode.rejected_by_api
+        refused = RefusedAlike(verdict.signature, sent, verdict.message)
+        return [replace(template, number=sent[0], kind="dead", dead_code=code.value)], refused
+
+    def _other(self, each: Leased, outcome: Retry | Verify | Dead, *, free: bool = False) -> Other:
+        settled = settlement(
+            outcome,
+            profile=self.profile.name,
+            attempts=each.attempts,
+            rules=self.profile.retry,
+            now_ms=self.batch.now_ms,
+            salt=str(self.batch.now_ms // DRAW_MS),
+            free=free,
+        )
+        if settled.kind == "attached":
+            raise ValueError("an attached number is no other outcome")
+        if settled.kind == "dead" and not isinstance(outcome, Dead) and self._only_checked(each):
+            # It is attached, and only the check of it does not work: that is no reason to call it dead.
+            at_ms = self.batch.now_ms + int(self.profile.retry.max_s * 1000)
+            return Other(each.number, "verify", at_ms=at_ms, code=outcome.code, message=outcome.message, free=True)
+        return Other(
+            number=each.number,
+            kind=settled.kind,
+            at_ms=settled.at_ms or 0,
+            dead_code=settled.code if settled.kind == "dead" else "",
+            code=getattr(outcome, "code", settled.code),
+            api_code=settled.api_code or "",
+            message=settled.message,
+            answer=settled.raw,
+            free=free,
+        )
+
+    def _only_checked(self, each: Leased) -> bool:
+        """Whether a number is attached with what the profile is now, as far as anybody knows."""
+        there = each.number not in self.checked.absent and each.attached_under == self.batch.fingerprint
+        return each.verify == "c" and there and not each.forced

@@ -6,9 +6,11 @@ item, the status of a partial failure) is read in every shape, and what is not u
 
 from trunkline.attach.agreement import has_unreadable_fields
 from trunkline.attach.answer import no_answer, read_answer
+from trunkline.attach.listing import ListedNumber, Listing, ListingReader, ListingUnusable
 from trunkline.attach.outcomes import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -22,14 +24,12 @@ from trunkline.attach.readback import (
     UNKNOWN,
     DirectionDetail,
     Listed,
-    ListedNumber,
-    Listing,
     NumberDetail,
     Proof,
+    by_api_clock,
     present,
     proof,
     read_detail,
-    read_listing,
 )
 from trunkline.attach.request import request_body
 from trunkline.attach.retry_after import parse_retry_after, quick_repeat_wait_s
@@ -39,12 +39,15 @@ __all__ = [
     "UNKNOWN",
     "Answer",
     "Attached",
+    "CallFailed",
     "Dead",
     "DirectionDetail",
     "GateAccount",
     "Listed",
     "ListedNumber",
     "Listing",
+    "ListingReader",
+    "ListingUnusable",
     "NumberDetail",
     "Outcome",
     "Outcomes",
@@ -53,6 +56,7 @@ __all__ = [
     "SplitBatch",
     "Verdict",
     "Verify",
+    "by_api_clock",
     "clip",
     "has_unreadable_fields",
     "make_scrubber",
@@ -63,6 +67,5 @@ __all__ = [
     "quick_repeat_wait_s",
     "read_answer",
     "read_detail",
-    "read_listing",
     "request_body",
 ]

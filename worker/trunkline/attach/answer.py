@@ -11,6 +11,7 @@ from trunkline.attach.mentions import Sent, configured_numbers, failures, failur
 from trunkline.attach.outcomes import (
     Answer,
     Attached,
+    CallFailed,
     Dead,
     GateAccount,
     Outcome,
@@ -55,11 +56,9 @@ def read_answer(
     return Answer(reading.verdict(), SecretStr(password) if password else None, status)
 
 
-def no_answer(kind: Literal["not_sent", "unknown"], code: str, message: str, sent: Sequence[str]) -> Answer:
-    """The answer where there was none: `not_sent` was certainly not processed, of `unknown` nobody knows."""
-    if kind == "not_sent":
-        return Answer(Outcomes({number: Retry(number, code, message) for number in sent}))
-    return Answer(Outcomes({number: Verify(number, code, message) for number in sent}))
+def no_answer(code: str, message: str, sent: Sequence[str]) -> CallFailed:
+    """What a call comes to that left and was not answered: nobody knows whether it was processed."""
+    return CallFailed({number: Verify(number, code, message) for number in sent}, message)
 
 
 class _Reading:
@@ -91,11 +90,14 @@ class _Reading:
             failed.setdefault(number, []).append((problem, item))
         if not failed and not configured:
             return None
-        for number, problem, item in failures_by_error(envelope.errors, self._sent):
+        blamed, others = failures_by_error(envelope.errors, self._sent)
+        for number, problem, item in blamed:
             failed.setdefault(number, []).append((problem, item))
         problems = {number: _joined([problem for problem, _ in said]) for number, said in failed.items()}
         if not configured and (verdict := self._all_refused(problems)) is not None:
             return verdict
+        if not failed and (others or envelope.refused or not self._succeeded()):
+            return self._contradicted()
         outcomes: dict[str, Outcome] = {}
         for number in self._sent.exact:
             if number not in failed:
@@ -104,7 +106,14 @@ class _Reading:
                 raw = self._clip(" ".join(dump(item) for _, item in failed[number]))
                 contradicted = number in configured
                 outcomes[number] = self._failed(number, problems[number], raw, contradicted=contradicted)
-        return Outcomes(outcomes)
+        return Outcomes(outcomes, "" if configured else self._alike(problems))
+
+    def _alike(self, problems: Mapping[str, Problem]) -> str:
+        found = {
+            likeness(problems[number], self._sent.exact) if number in problems else "" for number in self._sent.exact
+        }
+        words = found.pop()
+        return self._signature(words) if words and not found else ""
 
     def _all_refused(self, problems: Mapping[str, Problem]) -> Verdict | None:
         """The whole call's verdict where nothing was configured and what is said is not about single numbers."""
@@ -135,6 +144,12 @@ class _Reading:
             case "other":
                 return Retry(number, "api_failed", message, api_code, raw, self._retry_after_s)
 
+    def _contradicted(self) -> Outcomes:
+        """A call that is a failure as a whole, though it names nobody who failed: of no number it is known."""
+        message = f"the call is said to have failed and to have configured: {self._said()}"
+        told = self._api_code(), self._whole_raw()
+        return Outcomes({number: Verify(number, "contradiction", message, *told) for number in self._sent.exact})
+
     def _not_mentioned(self, number: str) -> Verify:
         return Verify(number, "not_mentioned", "the answer does not mention the number", None, self._whole_raw())
 
@@ -164,16 +179,31 @@ class _Reading:
     def _for_all(self) -> Verdict:
         status = self._status
         if status in _PASSING:
-            return self._retry_all()
+            return self._unless_told(self._retry_all())
         if self._succeeded():
-            mentioned_nobody = self._envelope.configured is not None or self._envelope.failed is not None
-            return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
-        if status == 409 or 500 <= status <= 599:
-            return self._verify_all(f"http_{status}")
+            return self._success_for_nobody()
+        if status == 409:
+            return self._verify_all("http_409")
+        if 500 <= status <= 599:
+            return self._unless_told(self._verify_all(f"http_{status}"))
         if 300 <= status <= 499:
             already = trouble_of_number(self._envelope.problem) == "already"
             return self._verify_all(f"http_{status}") if already else self._retry_all()
         return self._verify_all("not_understood")
+
+    def _success_for_nobody(self) -> Verdict:
+        envelope = self._envelope
+        if not envelope.readable:  # a page that a gateway put in its place
+            return self._unless_told(self._verify_all("not_understood"))
+        mentioned_nobody = envelope.configured is not None or envelope.failed is not None
+        return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
+
+    def _unless_told(self, outcomes: Outcomes) -> Verdict:
+        """The outcomes where the answer speaks of a number; else the call failed, and no number is to blame."""
+        if is_about_a_number(self._envelope.problem):
+            return outcomes
+        untold = {number: each for number, each in outcomes.by_number.items() if isinstance(each, Retry | Verify)}
+        return CallFailed(untold, self._said(), self._retry_after_s)
 
     def _retry_all(self) -> Outcomes:
         code, message, api_code, raw = f"http_{self._status}", self._said(), self._api_code(), self._whole_raw()
@@ -191,9 +221,11 @@ class _Reading:
         return GateAccount(kind, reason, self._retry_after_s, explicit)
 
     def _split(self) -> SplitBatch:
-        alike = self._clip(likeness(self._envelope.problem, self._sent.exact), _SENTENCE)
-        signature = f"{self._status} {alike}".strip()
+        signature = self._signature(likeness(self._envelope.problem, self._sent.exact))
         return SplitBatch(f"http_{self._status}", self._said(), self._api_code(), self._whole_raw(), signature)
+
+    def _signature(self, alike: str) -> str:
+        return f"{self._status} {self._clip(alike, _SENTENCE)}".strip()
 
     # What is kept of its words
 

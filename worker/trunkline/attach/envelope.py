@@ -20,6 +20,11 @@ _NESTED_KEYS: Final = ("errors", "failure", "failures")
 _NO_NEWS: Final = frozenset({"error", "errors", "failed", "failure", "fail", "status", "about:blank", ""})
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{2,63}|[0-9]{3,6}")
 _UNMISTAKABLE_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{3,63}|[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
+_REFUSING_KEYS: Final = ("error", "errors", "reason", "failure", "errorcode", "errormessage")
+_STATE_KEYS: Final = ("status", "state", "result", "outcome")
+_NO_SUCCESS: Final = re.compile(
+    r"fail|error|reject|refus|denied|invalid|unsuccess|abort|cancel|\bnot[ _-]", re.IGNORECASE
+)
 _REGISTER_PASSWORD: Final = re.compile(r"register.{0,12}password", re.IGNORECASE | re.DOTALL)
 
 
@@ -42,13 +47,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, repr=False)  # it holds passwords, and an answer may repeat any secret
 class Envelope:
-    """One answer. `configured` and `failed` are None where there are no such lists; `errors` are the whole call's."""
+    """One answer. `configured` and `failed` are None where there are no such lists; `errors` are the whole call's.
+
+    `refused`: it says itself that it is no success, apart from its `errors`.
+    """
 
     readable: bool
     text: str
     configured: list[Json] | None
     failed: list[Json] | None
-    errors: Json
+    errors: list[Json]
+    refused: bool
     problem: Problem
     register_password: str | None
     passwords: tuple[str, ...]
@@ -61,9 +70,9 @@ def read_envelope(body: bytes) -> Envelope:
     if not readable:
         return _unreadable(text)
     configured, failed = _lists(parsed)
-    errors = parsed.get("errors") if isinstance(parsed, dict) else None
+    errors, refused = _errors(parsed)
     register_password, passwords = _passwords(parsed, text)
-    return Envelope(True, text, configured, failed, errors, read_problem(parsed), register_password, passwords)
+    return Envelope(True, text, configured, failed, errors, refused, read_problem(parsed), register_password, passwords)
 
 
 def _unreadable(text: str) -> Envelope:
@@ -71,7 +80,7 @@ def _unreadable(text: str) -> Envelope:
     excerpt = "(withheld: it can't be read and may hold a register password)" if withheld else text
     sentence = text.strip()[:LONGEST]
     problem = Problem() if withheld or not sentence or sentence.startswith("<") else Problem(texts=(sentence,))
-    return Envelope(False, excerpt, None, None, None, problem, None, ())
+    return Envelope(False, excerpt, None, None, [], False, problem, None, ())
 
 
 def parse_json(text: str) -> tuple[bool, Json]:
@@ -96,6 +105,15 @@ def dump(value: Json) -> str:
 def folded(item: Mapping[str, Json]) -> dict[str, Json]:
     """The object by keys without case, dashes and underscores: `phoneNumber` is `phone_number`."""
     return {key.lower().replace("_", "").replace("-", ""): value for key, value in item.items()}
+
+
+def refuses(item: Mapping[str, Json]) -> bool:
+    """Whether an object says that it is no success: by an error, a flag that is false, or a status in words."""
+    fields = folded(item)
+    if any(fields.get(key) for key in _REFUSING_KEYS) or fields.get("success") is False or fields.get("ok") is False:
+        return True
+    states = (fields.get(key) for key in _STATE_KEYS)
+    return any(isinstance(state, str) and _NO_SUCCESS.search(state) for state in states)
 
 
 def read_problem(value: Json) -> Problem:
@@ -144,6 +162,19 @@ def _lists(parsed: Json) -> tuple[list[Json] | None, list[Json] | None]:
         if isinstance(place, dict) and ("configured" in place or "failed" in place):
             return _listed(place.get("configured")), _listed(place.get("failed"))
     return None, None
+
+
+def _errors(parsed: Json) -> tuple[list[Json], bool]:
+    """The errors of the whole call, beside its lists too, and whether it says in another way that it is no success."""
+    if not isinstance(parsed, dict):
+        return [], False
+    data = parsed.get("data")
+    places = [parsed, data] if isinstance(data, dict) else [parsed]
+    errors: list[Json] = []
+    for said in (place.get("errors") for place in places):
+        errors += said if isinstance(said, list) else [said]
+    rest = ({key: value for key, value in place.items() if key != "errors"} for place in places)
+    return errors, any(map(refuses, rest))
 
 
 def _listed(value: Json) -> list[Json] | None:

@@ -58,9 +58,27 @@ Outcome = Attached | Retry | Verify | Dead
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Exactly one outcome for every number sent, by the number as it was sent."""
+    """Exactly one outcome for every number sent, by the number as it was sent.
+
+    `alike`: the status with the words less their digits, where every number was told the same reason and none was
+    configured; equal for calls that are alike, else empty.
+    """
 
     by_number: dict[str, Outcome]
+    alike: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """The call failed as a whole and nothing was said about a number, so it costs no number an attempt.
+
+    `by_number`: for every number sent a Retry (the call was certainly not processed) or a Verify (it may have been).
+    `retry_after_s`: seconds the API asked to wait.
+    """
+
+    by_number: dict[str, Retry | Verify]
+    reason: str
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ class SplitBatch:
     signature: str
 
 
-Verdict = Outcomes | GateAccount | SplitBatch
+Verdict = Outcomes | CallFailed | GateAccount | SplitBatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
-"""Reading back what the API has of a number: its listing, its details, and what they prove about a call in doubt."""
+"""Reading back what the API has of a number: its details, and what they and its listing prove about a call in doubt."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final, Literal
 
 from trunkline.attach.agreement import disagreements, endpoint_agrees, has_unreadable_fields
 from trunkline.attach.envelope import Json, parse_json
+from trunkline.attach.listing import ListedNumber
 from trunkline.profiles import Profile
 
 
@@ -17,21 +19,11 @@ class _Listing(Enum):
 
 
 UNKNOWN: Final = _Listing.unknown  # in place of a number's listing: whether it is listed is not known
+CLOCK_ROOM: Final = timedelta(seconds=2)  # one for the Date's whole seconds, one for good measure
 Proof = Literal["attached", "absent", "unclear"]
 
 _SPACING: Final = re.compile(r"[\s().\-]+")
-_MORE_TO_COME: Final = ("has_more", "next", "next_page", "next_cursor", "next_page_token", "nextPageToken", "hasMore")
 
-
-@dataclass(frozen=True, slots=True)
-class ListedNumber:
-    """A number as `GET /v1/sip/numbers` shows it: which directions it has, and one endpoint."""
-
-    directions: frozenset[str]
-    sip_endpoint: str | None = None
-
-
-Listing = dict[str, ListedNumber]
 Listed = ListedNumber | Literal[_Listing.unknown] | None  # None: the listing doesn't have the number
 
 
@@ -61,22 +53,6 @@ class NumberDetail:
         return self.inbound if direction == "inbound" else self.outbound
 
 
-def read_listing(status: int, body: bytes) -> Listing | None:
-    """`GET /v1/sip/numbers` as number → what is listed; None where it can't be used, also where it isn't all of it."""
-    data = _data(status, body)
-    items = data.get("numbers") if isinstance(data, dict) else data
-    if not isinstance(items, list) or (isinstance(data, dict) and _is_a_part(data, len(items))):
-        return None
-    listing: Listing = {}
-    for item in items:
-        if not isinstance(item, dict):
-            continue
-        number = item.get("phone_number", item.get("number"))
-        if isinstance(number, str) and number.strip():
-            listing[_as_sent(number)] = ListedNumber(_directions(item.get("directions")), _text(item, "sip_endpoint"))
-    return listing
-
-
 def read_detail(status: int, body: bytes) -> NumberDetail | None:
     """`GET /v1/sip?phone_number=`; two nulls and 404 both mean that the API has nothing. None: it can't be used."""
     if status == 404:
@@ -95,16 +71,17 @@ def proof(
     profile: Profile,
     number: str,
     *,
-    sent_at: datetime | None,
+    updated_since: datetime | None,
     known_absent: bool,
     listed: Listed,
     detail: NumberDetail | None,
 ) -> Proof:
     """What a read-back proves of a number whose call went unanswered: only `attached` spares it a second call.
 
-    `sent_at` (aware) is when the call left; `known_absent` says that the API had no such number before it; `listed` is
+    `updated_since` (aware, by the API's clock) is a moment after the call had left, None where it can't be told;
+    `known_absent` says that the API had no such number before it; `listed` is
     None for a number that is not in the listing and UNKNOWN without a listing; `detail` None was not read. Being there
-    is proof if the number was absent before, or all the profile's directions were updated after `sent_at`, or all of
+    is proof if the number was absent before, or all the profile's directions were updated since then, or all of
     the profile's fields can be read and agree. A field that disagrees is drift, and then nothing is proof.
     """
     if detail is None and listed is UNKNOWN:
@@ -116,9 +93,26 @@ def proof(
         return "attached" if known else "unclear"
     if not _is_of(detail, number) or _drifted(profile, detail):
         return "unclear"
-    if known_absent or _updated_after(profile, detail, sent_at):
+    if known_absent or _updated_since(profile, detail, updated_since):
         return "attached"
     return "unclear" if has_unreadable_fields(profile) or _differs(profile, detail) else "attached"
+
+
+def by_api_clock(moment: datetime, *, asked: datetime, headers: Mapping[str, str]) -> datetime | None:
+    """A moment of our clock as the API's clock had it, with room for what can't be known; never too early.
+
+    `asked` is when the request left whose answer had these headers (both aware, of one clock). The API's clock is known
+    from the answer's Date, to the second and less the time the answer took; a Date that a cache repeats is of no use.
+    https://www.rfc-editor.org/rfc/rfc9110#name-date
+    """
+    known = {name.lower(): value for name, value in headers.items()}
+    try:
+        said = parsedate_to_datetime(known["date"]) if known.get("age", "0").strip() == "0" else None
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if said is None or said.utcoffset() is None:
+        return None
+    return moment + (said - asked) + CLOCK_ROOM
 
 
 def present(profile: Profile, found: Listed | NumberDetail) -> bool:
@@ -139,9 +133,9 @@ def _is_of(detail: NumberDetail, number: str) -> bool:
     return all(_as_sent(each).removeprefix("+") == number.removeprefix("+") for each in shown if isinstance(each, str))
 
 
-def _updated_after(profile: Profile, detail: NumberDetail, sent_at: datetime | None) -> bool:
+def _updated_since(profile: Profile, detail: NumberDetail, since: datetime | None) -> bool:
     updated = [direction.updated_at for _, direction in _details(profile, detail)]
-    return sent_at is not None and all(moment is not None and moment > sent_at for moment in updated)
+    return since is not None and all(moment is not None and moment > since for moment in updated)
 
 
 def _drifted(profile: Profile, detail: NumberDetail) -> bool:
@@ -166,17 +160,6 @@ def _data(status: int, body: bytes) -> Json:
     return parsed.get("data", parsed) if isinstance(parsed, dict) else parsed
 
 
-def _is_a_part(data: Mapping[str, Json], listed: int) -> bool:
-    total = data.get("total")
-    return any(data.get(key) for key in _MORE_TO_COME) or (isinstance(total, int) and total > listed)
-
-
-def _directions(value: Json) -> frozenset[str]:
-    items = value if isinstance(value, list) else [value]
-    names = (item.get("type", item.get("direction")) if isinstance(item, dict) else item for item in items)
-    return frozenset(name.lower() for name in names if isinstance(name, str))
-
-
 def _direction(value: Json) -> DirectionDetail | None:
     return DirectionDetail(_moment(value.get("updated_at")), value) if isinstance(value, dict) else None
 
@@ -193,8 +176,3 @@ def _as_sent(number: str) -> str:
     """E.164 without its spacing; a DID or an extension is its own text."""
     text = number.strip()
     return _SPACING.sub("", text) if text.startswith("+") else text
-
-
-def _text(item: Mapping[str, Json], key: str) -> str | None:
-    value = item.get(key)
-    return value if isinstance(value, str) and value else None

@@ -34,7 +34,7 @@ from trunkline.settings import Account, Settings
 from trunkline.store import reading, rejections
 from trunkline.store.examining import try_a_write
 from trunkline.store.rights import examine_rights
-from trunkline.vault import Vault
+from trunkline.vault import KeptPassword, Vault
 from trunkline_producers.verify.tokens import Unsigned
 
 CHECK_S = 10.0
@@ -123,8 +123,14 @@ def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
 
 
 @command
-def profile_secret(profile: Annotated[str, typer.Argument(metavar="PROFILE")], config: ConfigOption = None) -> None:
-    """Prints the register password that the API gave for a profile, for your PBX.
+def profile_secret(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE")],
+    every: Annotated[bool, typer.Option("--all", help="Every password, with its time and its numbers.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Prints the register password that the API gave for a profile last, for your PBX.
+
+    The API may give each call its own: --all prints every one, the oldest first, with the numbers it was said to.
 
     Example: trunkline profile secret support
     """
@@ -137,9 +143,20 @@ def profile_secret(profile: Annotated[str, typer.Argument(metavar="PROFILE")], c
         )
     if not kept:
         fail(f"no register password is kept for {profile}")
+    if every:
+        for each in kept:
+            typer.echo(f"{each.password.get_secret_value()}  {rfc3339(each.at_ms)}  {_whose(each)}")
+        return
     for earlier in kept[:-1]:
-        err().print(f"an earlier one, of {rfc3339(earlier.at_ms)}, was replaced")
+        err().print(f"an earlier one is of {rfc3339(earlier.at_ms)}; --all prints it, with its numbers")
     typer.echo(kept[-1].password.get_secret_value())
+
+
+def _whose(kept: KeptPassword) -> str:
+    if not kept.numbers:
+        return "its numbers were not noted"
+    count = "1 number" if len(kept.numbers) == 1 else f"{len(kept.numbers)} numbers"
+    return f"{count}: {' '.join(kept.numbers)}"
 
 
 def _understood(settings: Settings) -> list[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
-from trunkline.attach.readback import Listing, present, read_listing
+from trunkline.attach import Listing, ListingReader, ListingUnusable, present
 from trunkline.bland import BlandApi, NotSent, Unanswered
 from trunkline.settings import Settings
 
@@ -39,12 +39,16 @@ class Listings:
             self._tell(f"no key of the account {name} is at hand; its numbers are compared with the books alone")
             return None
         with closing(BlandApi(account)) as api:
+            reader = ListingReader()
             try:
-                answer = api.numbers(deadline=time.monotonic() + LISTING_S, permit=lambda: None)
+                answer = api.numbers(reader.feed, deadline=time.monotonic() + LISTING_S, permit=lambda: None)
+                if answer.status < 300:
+                    return reader.listing()
+                reason = f"it answers {answer.status}"
             except (NotSent, Unanswered) as error:
                 self._tell(f"the account {name} can't be asked, so the books alone count: {error.message}")
                 return None
-        listing = read_listing(answer.status, answer.body)
-        if listing is None:
-            self._tell(f"the account {name} gives no listing (it answers {answer.status}), so the books alone count")
-        return listing
+            except ListingUnusable as error:
+                reason = error.reason
+        self._tell(f"the account {name} gives no listing ({reason}), so the books alone count")
+        return None

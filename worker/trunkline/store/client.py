@@ -317,7 +317,7 @@ def _batch(reply: list[Any]) -> Batch:
 def _leased(number: str, known: list[str] | None) -> Leased:
     if known is None:
         return Leased(number)
-    attempts, crashes, verify, forced, attached_under, sent, absent, met_403, unread, *_ = [*known, ""]
+    attempts, crashes, verify, forced, attached_under, sent, absent, met_403, unread, queued = known
     return Leased(
         number,
         attempts=int(attempts or 0),
@@ -329,6 +329,7 @@ def _leased(number: str, known: list[str] | None) -> Leased:
         known_absent=bool(absent),
         met_403=bool(met_403),
         unread=int(unread or 0),
+        queued_ms=int(float(queued)) if queued else None,
     )
 
 

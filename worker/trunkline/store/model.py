@@ -45,9 +45,10 @@ class Leased:
     """A number under a lease, with what earlier tries left behind.
 
     `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
-    `sent_ms`: when the doubtful request left (server clock). `attached_under`: the fingerprint of its last success.
-    `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs of it in a
-    row did not work.
+    `sent_ms`: when the doubtful request left, `queued_ms`: when the event came that it waits for (server clock; None
+    where that is not told). `attached_under`: the fingerprint of its last success.
+    `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs in a row did
+    not work.
     """
 
     number: str
@@ -60,6 +61,7 @@ class Leased:
     known_absent: bool = False
     met_403: bool = False
     unread: int = 0
+    queued_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

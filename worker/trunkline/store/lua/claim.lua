@@ -9,7 +9,7 @@
 -- ARGV[6]  the digest of its configuration, or "": it carries everything as it was published
 -- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the gate closed, now,
 --           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent,
---           met a bare 403, read-backs that did not work]} of those that have any}
+--           met a bare 403, read-backs that did not work, queued at]} of those that have any}
 --          {"probe", account, times in a row that the gate closed, now}: the gate's time is over, ask GET /v1/me and report by gate
 --          {"idle", when something is due next or "", now}
 -- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
@@ -91,7 +91,7 @@ local function pick(p, pol, numbers, into, special, from_retry)
       into[#into + 1] = n
       local forced = e[6] or contended -- what is there may be the other profile's
       if e[3] or e[4] or e[5] or forced or e[7] or e[11] or e[12] then
-        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced and 1 or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '', e[12] or '' }
+        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced and 1 or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '', e[12] or '', e[13] or '' }
       end
     end
   end
