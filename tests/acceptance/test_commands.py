@@ -77,6 +77,7 @@ def test_every_command_has_help_with_an_example(stage: Stage, words: tuple[str, 
     assert (helped.code, helped.err) == (0, "")
     assert f"Example: trunkline {' '.join(words)}" in helped.out
     assert ("--config" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
+    assert ("--sandbox" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
     assert ("--json" in helped.out) == (" ".join(words) in ANSWERS)
 
 

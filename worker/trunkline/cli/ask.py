@@ -15,6 +15,7 @@ from trunkline.cli.session import (
     FAILED,
     ConfigOption,
     JsonOption,
+    SandboxOption,
     command,
     err,
     fail,
@@ -43,12 +44,13 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing, once a second, until Ctrl-C.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """The books: per profile and in all.
 
     Example: trunkline status --watch
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox) as opened:
         if json:
             print_json(status_document(reading.books(opened.store)))
         elif watch:
@@ -65,13 +67,16 @@ def status(
 
 @command
 def number(
-    number: Annotated[str, typer.Argument(metavar="NUMBER")], json: JsonOption = False, config: ConfigOption = None
+    number: Annotated[str, typer.Argument(metavar="NUMBER")],
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Everything known of one number.
 
     Example: trunkline number +14155550100
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox) as opened:
         found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
     if json:
         print_json(number_document(found))
@@ -87,12 +92,13 @@ def number(
 def check(
     online: Annotated[bool, typer.Option("--online", help="Also try the store and each account's key.")] = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Reads the configuration as the worker would and prints what it understood, secrets hidden.
 
     Example: trunkline check --online
     """
-    settings = settings_of(config)
+    settings = settings_of(config, sandbox=sandbox)
     out().print(pairs_table(_understood(settings)))
     for warning in settings.warnings:
         err().print(f"[yellow]warning:[/] {escape(str(warning))}")
@@ -103,12 +109,12 @@ def check(
 
 
 @command
-def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
+def audit(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
     """Checks every entry against the store's invariants; it looks at everything, so not for a busy hour.
 
     Example: trunkline audit
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox) as opened:
         wrong = opened.store.audit()
     if json:
         print_json({"wrong": wrong})
@@ -119,12 +125,16 @@ def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
 
 
 @command
-def profile_secret(profile: Annotated[str, typer.Argument(metavar="PROFILE")], config: ConfigOption = None) -> None:
+def profile_secret(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE")],
+    config: ConfigOption = None,
+    sandbox: SandboxOption = False,
+) -> None:
     """Prints the register password that the API gave for a profile, for your PBX.
 
     Example: trunkline profile secret support
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox) as opened:
         kept, lost_ms = Vault(opened.store, opened.settings.secret_key).passwords(profile)
     if lost_ms is not None:
         err().print(
@@ -153,7 +163,7 @@ def _understood(settings: Settings) -> list[tuple[str, Any]]:
         ),
         ("numbers", f"region {numbers.region or 'none'}, check {numbers.check}"),
     ]
-    rows += [(f"account {name}", _account(account)) for name, account in settings.accounts.items()]
+    rows += [(f"account {name}", _account(account, settings)) for name, account in settings.accounts.items()]
     for name, profile in settings.profiles.items():
         directions = ", ".join(map(_direction, profile.directions))
         trunk = f", trunk {profile.trunk_id}" if profile.trunk_id else ""
@@ -172,10 +182,11 @@ def _direction(direction: Direction) -> str:
     return f"{direction.type}{to}{' (register)' if direction.auth_mode == 'register' else ''}"
 
 
-def _account(account: Account) -> str:
+def _account(account: Account, settings: Settings) -> str:
+    api = "the stand-in API, which is not running" if settings.stand_in == "" else account.base_url
     key = f"key from {account.key.ref}" if account.key else "no key"
     return (
-        f"{account.base_url}, {key}, {account.requests_per_second:g} requests a second, "
+        f"{api}, {key}, {account.requests_per_second:g} requests a second, "
         f"{account.max_concurrency} at once, time-out {account.timeout_s:g} s"
     )
 
@@ -185,6 +196,9 @@ def _check_online(settings: Settings) -> bool:
     examine_broker(opened.broker_client)
     out().print(f"[green]store[/]: reached; writes are on disk by: {opened.store.durability}")
     opened.close()
+    if settings.stand_in == "":
+        err().print("[red]the sandbox's stand-in API is not running[/]; `trunkline up --sandbox` starts it")
+        return False
     fine = True
     for name, account in settings.accounts.items():
         try:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trunkline.attach import make_scrubber
-from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
+from trunkline.cli.session import USAGE, ConfigOption, SandboxOption, command, err, fail, settings_of, sources_of
 from trunkline.opening import open_store
 from trunkline.supervisor import Program, end_with_supervisor
 from trunkline_producers.receiver import Receiver, listen
@@ -26,12 +26,13 @@ def serve(
     port: PortOption = 8080,
     fd: Annotated[int | None, typer.Option("--fd", hidden=True, help="A socket that listens already.")] = None,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """The receiver alone: takes webhooks and events in, until Ctrl-C.
 
     Example: trunkline serve --port 8080
     """
-    settings = settings_of(config, secrets="optional", receives=True)  # only workers call the API
+    settings = settings_of(config, secrets="optional", receives=True, sandbox=sandbox)  # only workers call the API
     sources = sources_of(settings)
     with socket.socket(fileno=fd) if fd is not None else listening_on(host, port) as listening:
         opened = open_store(settings)

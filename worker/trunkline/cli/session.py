@@ -38,6 +38,9 @@ ConfigOption = Annotated[
         "--config", metavar="FILE", help="The configuration; default: $TRUNKLINE_CONFIG, else ./trunkline.toml."
     ),
 ]
+SandboxOption = Annotated[
+    bool, typer.Option("--sandbox", help="The sandbox's own store and stand-in API, not the configured ones.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 
 
@@ -66,11 +69,15 @@ class Session:
 
 
 def settings_of(
-    config: Path | None, *, secrets: Literal["required", "optional"] = "required", receives: bool = False
+    config: Path | None,
+    *,
+    secrets: Literal["required", "optional"] = "required",
+    receives: bool = False,
+    sandbox: bool = False,
 ) -> Settings:
     """The settings a command works with, and logs set up so that no secret of theirs is shown. Raises ConfigError.
 
-    `receives`: the secrets of the sources have to be there.
+    `receives`: the secrets of the sources have to be there. `sandbox`: the sandbox's settings, which need no secrets.
     """
 
     def also(settings: Settings) -> list[Mistake]:
@@ -80,7 +87,7 @@ def settings_of(
             mistakes.append(Mistake("server.token", f"is not there ({token.ref}); set it, or take the line out"))
         return mistakes
 
-    settings = load_settings(config, os.environ, secrets=secrets, also=also)
+    settings = load_settings(config, os.environ, secrets=secrets, also=also, sandbox=sandbox)
     observe.configure(scrub=make_scrubber(settings.secret_values()))
     return settings
 
@@ -100,9 +107,9 @@ def polled_of(settings: Settings) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 @contextmanager
-def session(config: Path | None, *, publish: bool = False) -> Iterator[Session]:
+def session(config: Path | None, *, sandbox: bool, publish: bool = False) -> Iterator[Session]:
     """Opens the store for one command. `publish`: make the profiles known if no worker did so yet."""
-    settings = settings_of(config, secrets="optional")  # only workers call the API
+    settings = settings_of(config, secrets="optional", sandbox=sandbox)  # only workers call the API
     opened = open_store(settings)
     try:
         if publish:

@@ -1,0 +1,108 @@
+"""A sandbox in one terminal, commands in another: with --sandbox they speak to its store and its stand-in."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from acceptance.running import TRUNKLINE, Running, kill
+from acceptance.test_receiving import address
+from acceptance.worker_harness import Commands, environment, until
+
+NUMBER = "+14155550100"
+CONFIGURATION = """
+[accounts.default]
+base_url = "http://127.0.0.1:9"
+key = { env = "BLAND_API_KEY" }
+[profiles.support]
+directions = [{ type = "inbound" }]
+"""
+
+
+@pytest.fixture(scope="module")
+def trunkline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Commands in a folder whose sandbox is not running yet."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    config = folder / "trunkline.toml"
+    config.write_text(CONFIGURATION, "utf-8")
+    with Commands(folder, environment(TRUNKLINE_CONFIG=config, BLAND_API_KEY="a-real-key")) as commands:
+        yield commands
+
+
+@contextmanager
+def up(trunkline: Commands, *options: str) -> Iterator[Running]:
+    """`trunkline up` in a terminal of its own; it receives when the block begins."""
+    process = Running((*TRUNKLINE, "up", "--port", "0", *options), trunkline.env)
+    try:
+        address(process)
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox(trunkline: Commands) -> Iterator[Running]:
+    """`trunkline up --sandbox`, ended by Ctrl-C."""
+    with up(trunkline, "--sandbox") as process:
+        yield process
+        process.signal(signal.SIGINT)
+        assert process.exit_code() == 0
+
+
+def state_of(trunkline: Commands, number: str, *options: str) -> str:
+    told = trunkline("number", number, "--json", *options)
+    return str(told.json[0]["state"]) if told.code == 0 else ""
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_enqueued_with_the_flag_is_attached_by_the_running_sandbox(trunkline: Commands) -> None:
+    assert trunkline("enqueue", "--sandbox", "--profile", "support", NUMBER).code == 0
+    until(lambda: state_of(trunkline, NUMBER, "--sandbox") == "attached", "a number that is attached")
+    assert [each.name for each in (trunkline.folder / ".trunkline").iterdir()] == ["sandbox"]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_real_number_stays_out_of_the_sandbox(trunkline: Commands) -> None:
+    assert trunkline("enqueue", "--profile", "support", "+14155550101").code == 0
+    assert state_of(trunkline, "+14155550101") == "queued"
+    assert state_of(trunkline, "+14155550101", "--sandbox") == ""
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_the_stand_in_is_found_by_whoever_would_call_the_api(trunkline: Commands) -> None:
+    ran = trunkline("check", "--sandbox", "--online", BLAND_API_KEY="")
+    assert (ran.code, "GET /v1/me answers 200" in ran.out) == (0, True), ran
+
+
+def test_a_second_sandbox_in_the_folder_is_refused(trunkline: Commands, sandbox: Running) -> None:
+    ran = trunkline("up", "--sandbox", "--port", "0")
+    assert (ran.code, f"runs in {trunkline.folder / '.trunkline/sandbox'} already" in ran.err) == (1, True), ran
+    assert f"process {sandbox.pid}" in ran.err
+
+
+def test_a_sandbox_that_was_killed_counts_as_none_and_its_store_can_be_looked_at(tmp_path: Path) -> None:
+    config = tmp_path / "trunkline.toml"
+    config.write_text(CONFIGURATION, "utf-8")
+    with Commands(tmp_path, environment(TRUNKLINE_CONFIG=config)) as trunkline:
+        with up(trunkline, "--sandbox") as sandbox:
+            sandbox.says("receiver_started")
+            sandbox.says("worker_started")
+            kill(sandbox.pid)
+            assert sandbox.has_left_nobody()
+        mark = json.loads((tmp_path / ".trunkline/sandbox/stand-in.json").read_text("utf-8"))
+        assert mark["pid"] == sandbox.pid
+        assert trunkline("enqueue", "--sandbox", "--profile", "support", NUMBER).code == 0
+        assert state_of(trunkline, NUMBER, "--sandbox") == "queued"
+        checked = trunkline("check", "--sandbox", "--online")
+        assert (checked.code, "the sandbox's stand-in API is not running" in checked.err) == (1, True), checked
+        assert mark["url"] not in checked.out
+        worker = trunkline("worker", "--sandbox")
+        assert (worker.code, "the sandbox's stand-in API is not running" in worker.err) == (1, True), worker
+        with up(trunkline, "--sandbox"):
+            until(lambda: state_of(trunkline, NUMBER, "--sandbox") == "attached", "what had waited")
+    assert [each.name for each in (tmp_path / ".trunkline").iterdir()] == ["sandbox"]
