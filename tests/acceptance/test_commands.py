@@ -160,7 +160,9 @@ def test_import_of_csv_reports_bad_rows_by_line_and_takes_the_rest(stage: Stage,
     file.write_text(f"customer,number\nAnn,{a}\nBob,not a number\nCid,{b}\nDee,\nEve,{c}\n", "utf-8")
     ran = stage.trunkline("import", str(file), "--profile", IMPORT_CSV.name)
     assert (ran.code, ran.out) == (1, "3 accepted, 2 refused\n")
-    assert [line[:7] for line in ran.err.splitlines()] == ["line 3:", "line 5:"]
+    store, *refused = ran.err.splitlines()
+    assert store == f"store: server at {stage.url}"
+    assert [line[:7] for line in refused] == ["line 3:", "line 5:"]
     entry = stage.entry(IMPORT_CSV)
     assert (json.loads(entry.metadata), entry.source) == ({"customer": "Ann"}, "import")
 

@@ -73,6 +73,33 @@ def test_a_real_number_stays_out_of_the_sandbox(trunkline: Commands) -> None:
     assert state_of(trunkline, "+14155550101", "--sandbox") == ""
 
 
+ASKING = ("status", "dead list", "rejected list", "audit", f"number {NUMBER}")
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("words", ASKING)
+def test_an_answer_names_its_store(trunkline: Commands, words: str) -> None:
+    sandboxed = trunkline(*words.split(), "--sandbox")
+    assert sandboxed.err.splitlines()[0] == "store: the sandbox's, in .trunkline/sandbox"
+    alone = trunkline(*words.split(), TRUNKLINE_DATA_DIR=str(trunkline.folder / "elsewhere"))
+    assert alone.err.splitlines()[0] == "store: embedded in elsewhere"
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize("words", ASKING)
+def test_a_command_beside_a_running_sandbox_says_so_and_never_on_stdout(trunkline: Commands, words: str) -> None:
+    told = (
+        "a sandbox is running in .trunkline/sandbox, but this command speaks to the real store (embedded in "
+        ".trunkline); type --sandbox to speak to the sandbox's"
+    )
+    people, programs = trunkline(*words.split()), trunkline(*words.split(), "--json")
+    assert people.err.splitlines()[0] == told
+    assert programs.err.splitlines() == [told]
+    assert "sandbox" not in people.out
+    assert programs.json is not None
+    assert trunkline(*words.split(), "--sandbox", "--json").err == ""
+
+
 @pytest.mark.usefixtures("sandbox")
 def test_the_stand_in_is_found_by_whoever_would_call_the_api(trunkline: Commands) -> None:
     ran = trunkline("check", "--sandbox", "--online", BLAND_API_KEY="")
@@ -98,6 +125,8 @@ def test_a_sandbox_that_was_killed_counts_as_none_and_its_store_can_be_looked_at
         assert mark["pid"] == sandbox.pid
         assert trunkline("enqueue", "--sandbox", "--profile", "support", NUMBER).code == 0
         assert state_of(trunkline, NUMBER, "--sandbox") == "queued"
+        assert "a sandbox is running" not in trunkline("check").err
+        assert "which is not running" in trunkline("status", "--sandbox").err
         checked = trunkline("check", "--sandbox", "--online")
         assert (checked.code, "the sandbox's stand-in API is not running" in checked.err) == (1, True), checked
         assert mark["url"] not in checked.out

@@ -49,7 +49,7 @@ def dead_list(
 
     Example: trunkline dead list --profile support
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         letters = list(reading.dead_letters(opened.store, profile=profile, code=code))
     if json:
         print_json(dead_document(letters))
@@ -73,7 +73,7 @@ def dead_replay(
 
     Example: trunkline dead replay --code attempts_exhausted
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         replayed = opened.store.replay(_chosen(opened, numbers, profile, code, every))
     _say(replayed, "replayed", json)
 
@@ -92,7 +92,7 @@ def dead_drop(
 
     Example: trunkline dead drop +14155550100
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         dropped = opened.store.drop_dead(_chosen(opened, numbers, profile, code, every))
     _say(dropped, "dropped", json)
 
@@ -113,7 +113,7 @@ def cancel(
     """
     if not (numbers or profile or source):
         fail("say which: NUMBER..., --profile P or --source S", USAGE)
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         waiting = _waiting(opened, numbers, profile, source)
         if waiting and not yes:
             taken_out = f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first."

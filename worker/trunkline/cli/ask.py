@@ -26,6 +26,7 @@ from trunkline.cli.session import (
     settings_of,
     sources_of,
     spellings,
+    tell_store,
 )
 from trunkline.cli.tables import books_table, entries_view, pairs_table
 from trunkline.directions import Direction
@@ -33,6 +34,7 @@ from trunkline.documents import number_document, rfc3339, status_document
 from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import reading
+from trunkline.store_place import place_of
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -50,7 +52,7 @@ def status(
 
     Example: trunkline status --watch
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         if json:
             print_json(status_document(reading.books(opened.store)))
         elif watch:
@@ -76,7 +78,7 @@ def number(
 
     Example: trunkline number +14155550100
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
     if json:
         print_json(number_document(found))
@@ -99,6 +101,7 @@ def check(
     Example: trunkline check --online
     """
     settings = settings_of(config, sandbox=sandbox)
+    tell_store(settings, quiet=True)  # the table names it
     out().print(pairs_table(_understood(settings)))
     for warning in settings.warnings:
         err().print(f"[yellow]warning:[/] {escape(str(warning))}")
@@ -114,7 +117,7 @@ def audit(json: JsonOption = False, config: ConfigOption = None, sandbox: Sandbo
 
     Example: trunkline audit
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         wrong = opened.store.audit()
     if json:
         print_json({"wrong": wrong})
@@ -150,12 +153,12 @@ def profile_secret(
 
 def _understood(settings: Settings) -> list[tuple[str, Any]]:
     store, worker, numbers = settings.store, settings.worker, settings.numbers
-    where = (
-        f"embedded, in {store.data_dir}" if store.url is None else "a server by URL (hidden: it may hold a password)"
-    )
     rows: list[tuple[str, Any]] = [
         ("file", settings.path or "none: defaults and the environment"),
-        ("store", f"{where}; acknowledge {store.acknowledge}; attached entries kept {store.keep_attached_days} days"),
+        (
+            "store",
+            f"{place_of(settings)}; acknowledge {store.acknowledge}, attached kept {store.keep_attached_days} days",
+        ),
         (
             "worker",
             f"{worker.processes} processes of {worker.threads} threads, "

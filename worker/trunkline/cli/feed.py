@@ -50,7 +50,7 @@ def enqueue(
     event = NumberEvent(
         event_id=event_id or f"cli-{uuid.uuid4()}", numbers=tuple(numbers), profile=profile, source=source, force=force
     )
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         summary = Enqueuer.from_settings(opened.store, opened.settings).enqueue([event])
     if json:
         print_json(summary.as_json())
@@ -85,7 +85,7 @@ def import_file(
     Example: trunkline import numbers.csv --profile support
     """
     columns = dict(_pair(text) for text in column or [])
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
         rows = read_rows(file, number_column=number_column, columns=columns, profile=profile, force=force)
         report = _Report(quiet=json)

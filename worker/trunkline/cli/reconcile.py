@@ -29,6 +29,7 @@ from trunkline.cli.session import (
     fail,
     out,
     settings_of,
+    tell_store,
 )
 from trunkline.contract import Refusal, TrunklineError
 from trunkline.intake import ProfileRule
@@ -109,6 +110,7 @@ def reconcile(
     period_s = None if every is None else _seconds(every)
     settings = settings_of(config, secrets="optional", sandbox=sandbox)
     rounds = Rounds(settings, source, _api(settings, source), dry_run=dry_run, json=json)
+    tell_store(settings, quiet=json)
     if period_s is not None:
         _again_and_again(rounds, period_s, from_start=from_start)
     elif not rounds.one(from_start=from_start):

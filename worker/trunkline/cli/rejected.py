@@ -52,7 +52,7 @@ def rejected_list(
 
     Example: trunkline rejected list --source telnyx
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = rejections.listed(opened.store, source=source, code=code)
         let_go = rejections.let_go(opened.store)
     if json:
@@ -75,7 +75,7 @@ def rejected_show(
 
     Example: trunkline rejected show 9f86d081884c7d65 --body
     """
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = rejections.get(opened.store, [id])
     if not found:
         fail(f"there is no rejection {id}; `trunkline rejected list` lists what there is")
@@ -107,7 +107,7 @@ def rejected_replay(
     if not (ids or source or code or every):
         fail("say which: ID..., --source S, --code C or --all", USAGE)
     with (
-        session(config, sandbox=sandbox, publish=True) as opened,
+        session(config, sandbox=sandbox, json=json, publish=True) as opened,
         closing(Fetcher(budget_s=FETCH_S)) as fetch,
     ):
         scrub = make_scrubber(opened.settings.secret_values())
@@ -145,7 +145,7 @@ def rejected_drop(
     """
     if not (ids or source or every):
         fail("say which: ID..., --source S or --all", USAGE)
-    with session(config, sandbox=sandbox) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = rejections.get(opened.store, ids) if ids else rejections.listed(opened.store)
         dropped = rejections.drop(opened.store, [kept.id for kept in found if source in (None, kept.source)])
     if json:

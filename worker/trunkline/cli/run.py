@@ -15,7 +15,17 @@ import typer
 from trunkline import observe
 from trunkline.attach import make_scrubber
 from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
-from trunkline.cli.session import USAGE, ConfigOption, SandboxOption, command, err, fail, settings_of, sources_of
+from trunkline.cli.session import (
+    USAGE,
+    ConfigOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    settings_of,
+    sources_of,
+    tell_store,
+)
 from trunkline.opening import open_store
 from trunkline.policies import policies_of
 from trunkline.running_sandbox import marked
@@ -43,6 +53,7 @@ def worker(
     settings = settings_of(config, sandbox=sandbox)
     if settings.stand_in == "":
         fail("the sandbox's stand-in API is not running; `trunkline up --sandbox` starts it, with a worker of its own")
+    tell_store(settings, quiet=not err().is_terminal)
     opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
     try:
         _run_workers(settings, child_environment(config, threads, settings), processes or settings.worker.processes)
@@ -70,8 +81,8 @@ def up(
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
         opened.store.publish(policies_of(settings), whole=True)
-        where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
-        err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
+        tell_store(settings)
+        err().print(f"profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops", markup=False)
         tell_where(listening, sources)
         env = child_environment(config, threads, settings)
         _run_workers(settings, env, processes or settings.worker.processes, beside=[receiver_program(listening)])

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from trunkline.attach import make_scrubber
-from trunkline.cli.session import USAGE, ConfigOption, SandboxOption, command, err, fail, settings_of, sources_of
+from trunkline.cli.session import (
+    USAGE,
+    ConfigOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    settings_of,
+    sources_of,
+    tell_store,
+)
 from trunkline.opening import open_store
 from trunkline.supervisor import Program, end_with_supervisor
 from trunkline_producers.receiver import Receiver, listen
@@ -40,6 +50,7 @@ def serve(
             scrub = make_scrubber(settings.secret_values())
             receiver = Receiver(opened.store, settings, sources, scrub=scrub)
             if fd is None:
+                tell_store(settings, quiet=not err().is_terminal)
                 tell_where(listening, sources)
             else:
                 end_with_supervisor()

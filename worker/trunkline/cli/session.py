@@ -22,9 +22,11 @@ from trunkline.contract import TrunklineError
 from trunkline.opening import open_store
 from trunkline.phone import NumberRefused, identity, normalise
 from trunkline.policies import policies_of
+from trunkline.running_sandbox import running_sandbox
 from trunkline.settings import ConfigError, Settings
-from trunkline.standin import load_settings
+from trunkline.standin import load_settings, sandbox_folder
 from trunkline.store import Store
+from trunkline.store_place import near, place_of
 from trunkline.words import Mistake
 from trunkline_producers.sources import Source, only_polled, read_sources
 
@@ -92,6 +94,17 @@ def settings_of(
     return settings
 
 
+def tell_store(settings: Settings, *, quiet: bool = False) -> None:
+    """Names the store that a command speaks to, on stderr; if `quiet` only where another one may be meant."""
+    place, folder = place_of(settings), sandbox_folder(settings)
+    if settings.stand_in is None and running_sandbox(folder):
+        warning = f"a sandbox is running in {near(folder)}, but this command speaks to the real store ({place}); "
+        err().print(warning + "type --sandbox to speak to the sandbox's", style="yellow", markup=False)
+    elif not quiet:
+        idle = "; `trunkline up --sandbox` starts its stand-in API, which is not running"
+        err().print(f"store: {place}{idle if settings.stand_in == '' else ''}", style="dim", markup=False)
+
+
 def sources_of(settings: Settings) -> dict[str, Source]:
     """The configured sources of webhooks. For the stand-in one with a mistake, or without its key, may be among them:
     it is left out with a warning."""
@@ -107,9 +120,13 @@ def polled_of(settings: Settings) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 @contextmanager
-def session(config: Path | None, *, sandbox: bool, publish: bool = False) -> Iterator[Session]:
-    """Opens the store for one command. `publish`: make the profiles known if no worker did so yet."""
+def session(config: Path | None, *, sandbox: bool, json: bool = False, publish: bool = False) -> Iterator[Session]:
+    """Opens the store for one command, and names it on stderr unless the answer is JSON.
+
+    `publish`: make the profiles known if no worker did so yet.
+    """
     settings = settings_of(config, secrets="optional", sandbox=sandbox)  # only workers call the API
+    tell_store(settings, quiet=json)
     opened = open_store(settings)
     try:
         if publish:
