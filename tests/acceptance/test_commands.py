@@ -18,9 +18,10 @@ from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, u
 from servers import running
 from trunkline.cli.main import app
 from trunkline.contract import State
+from trunkline.store.scripts import SCHEMA
 
 scene = Scenes()
-STATUS = {"profiles", "accounts", "totals", "events", "calls", "balanced"}
+STATUS = {"store", "profiles", "accounts", "totals", "events", "calls", "balanced"}
 TOTALS = {
     "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
 }  # fmt: skip
@@ -226,6 +227,7 @@ def test_status_answers_with_the_promised_document(stage: Stage) -> None:
     assert set(status.json["events"]) == {"accepted", "duplicate", "rejected"}
     assert set(status.json["calls"]) == {"attach", "numbers"}
     assert status.json["balanced"] is True
+    assert status.json["store"] == {"kind": "server", "at": stage.url, "schema": SCHEMA}
     assert "the books balance" in stage.trunkline("status").out
 
 

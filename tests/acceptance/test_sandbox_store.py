@@ -86,6 +86,14 @@ def test_an_answer_names_its_store(trunkline: Commands, words: str) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_status_tells_programs_which_store_it_is_of(trunkline: Commands) -> None:
+    embedded, sandbox = (trunkline("status", "--json", *options).json["store"] for options in ((), ("--sandbox",)))
+    folder = trunkline.folder / ".trunkline"
+    assert (embedded["kind"], embedded["at"]) == ("embedded", str(folder))
+    assert (sandbox["kind"], sandbox["at"]) == ("sandbox", str(folder / "sandbox"))
+
+
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("words", ASKING)
 def test_a_command_beside_a_running_sandbox_says_so_and_never_on_stdout(trunkline: Commands, words: str) -> None:
     told = (

@@ -54,7 +54,7 @@ def status(
     """
     with session(config, sandbox=sandbox, json=json) as opened:
         if json:
-            print_json(status_document(reading.books(opened.store)))
+            print_json(status_document(reading.books(opened.store), place_of(opened.settings)))
         elif watch:
             with (
                 suppress(KeyboardInterrupt),

@@ -7,6 +7,8 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
+SCHEMA: Final = 2  # of the keys and their fields; another number wherever they are read or written differently
+
 NAMES: Final = (
     "push",
     "look",
