@@ -36,22 +36,23 @@ def trunkline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 @contextmanager
 def up(trunkline: Commands, *options: str) -> Iterator[Running]:
-    """`trunkline up` in a terminal of its own; it receives when the block begins."""
+    """`trunkline up` in a terminal of its own, until Ctrl-C or till it is killed; it receives when the block begins."""
     process = Running((*TRUNKLINE, "up", "--port", "0", *options), trunkline.env)
     try:
         address(process)
         yield process
+        if process.process.poll() is None:
+            process.signal(signal.SIGINT)
+            assert process.exit_code() == 0
     finally:
         process.close()
 
 
 @pytest.fixture(scope="module")
 def sandbox(trunkline: Commands) -> Iterator[Running]:
-    """`trunkline up --sandbox`, ended by Ctrl-C."""
+    """`trunkline up --sandbox`."""
     with up(trunkline, "--sandbox") as process:
         yield process
-        process.signal(signal.SIGINT)
-        assert process.exit_code() == 0
 
 
 def state_of(trunkline: Commands, number: str, *options: str) -> str:
@@ -128,6 +129,7 @@ def test_a_sandbox_that_was_killed_counts_as_none_and_its_store_can_be_looked_at
             sandbox.says("receiver_started")
             sandbox.says("worker_started")
             kill(sandbox.pid)
+            assert sandbox.exit_code() == -signal.SIGKILL
             assert sandbox.has_left_nobody()
         mark = json.loads((tmp_path / ".trunkline/sandbox/stand-in.json").read_text("utf-8"))
         assert mark["pid"] == sandbox.pid
