@@ -74,6 +74,13 @@ def test_a_real_number_stays_out_of_the_sandbox(trunkline: Commands) -> None:
     assert state_of(trunkline, "+14155550101", "--sandbox") == ""
 
 
+def test_a_stand_in_that_the_environment_names_is_used_without_the_flag(trunkline: Commands, sandbox: Running) -> None:
+    mark = json.loads((trunkline.folder / ".trunkline/sandbox/stand-in.json").read_text("utf-8"))
+    assert mark["pid"] == sandbox.pid
+    told = trunkline("status", "--json", TRUNKLINE_STAND_IN=mark["url"])
+    assert (told.json["store"]["kind"], told.err) == ("sandbox", "")
+
+
 ASKING = ("status", "dead list", "rejected list", "audit", f"number {NUMBER}")
 
 
