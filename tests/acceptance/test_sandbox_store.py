@@ -143,7 +143,7 @@ def test_a_sandbox_that_was_killed_counts_as_none_and_its_store_can_be_looked_at
         assert trunkline("enqueue", "--sandbox", "--profile", "support", NUMBER).code == 0
         assert state_of(trunkline, NUMBER, "--sandbox") == "queued"
         assert "a sandbox is running" not in trunkline("check").err
-        assert "which is not running" in trunkline("status", "--sandbox").err
+        assert "its stand-in API is not running" in trunkline("status", "--sandbox").err
         checked = trunkline("check", "--sandbox", "--online")
         assert (checked.code, "the sandbox's stand-in API is not running" in checked.err) == (1, True), checked
         assert mark["url"] not in checked.out

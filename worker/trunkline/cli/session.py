@@ -101,7 +101,7 @@ def tell_store(settings: Settings, *, quiet: bool = False) -> None:
         warning = f"a sandbox is running in {near(folder)}, but this command speaks to the real store ({place}); "
         err().print(warning + "type --sandbox to speak to the sandbox's", style="yellow", markup=False)
     elif not quiet:
-        idle = "; `trunkline up --sandbox` starts its stand-in API, which is not running"
+        idle = "; its stand-in API is not running (`trunkline up --sandbox` starts it)"
         err().print(f"store: {place}{idle if settings.stand_in == '' else ''}", style="dim", markup=False)
 
 
