@@ -29,6 +29,7 @@ from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.settings import Settings, load
 from trunkline.store import Store, reading
 from trunkline.store.model import Entry
+from trunkline.store_place import place_of
 from trunkline_producers.enqueue import Enqueuer, Summary
 
 KEY = "sandbox-key"
@@ -161,7 +162,7 @@ class Stage:
 
     def pause(self, scene: Scene) -> dict[str, Any] | None:
         """What status says of the scene's account."""
-        accounts = status_document(reading.books(self.store))["accounts"]
+        accounts = status_document(reading.books(self.store), place_of(self.settings))["accounts"]
         paused: dict[str, Any] | None = next(a["paused"] for a in accounts if a["account"] == scene.name)
         return paused
 

@@ -19,10 +19,11 @@ from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, u
 from servers import running
 from trunkline.cli.main import app
 from trunkline.contract import State
+from trunkline.store.scripts import SCHEMA
 from trunkline.vault import Vault
 
 scene = Scenes()
-STATUS = {"profiles", "accounts", "totals", "events", "calls", "balanced"}
+STATUS = {"store", "profiles", "accounts", "totals", "events", "calls", "balanced"}
 TOTALS = {
     "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
 }  # fmt: skip
@@ -79,6 +80,7 @@ def test_every_command_has_help_with_an_example(stage: Stage, words: tuple[str, 
     assert (helped.code, helped.err) == (0, "")
     assert f"Example: trunkline {' '.join(words)}" in helped.out
     assert ("--config" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
+    assert ("--sandbox" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
     assert ("--json" in helped.out) == (" ".join(words) in ANSWERS)
 
 
@@ -183,7 +185,9 @@ def test_import_of_csv_reports_bad_rows_by_line_and_takes_the_rest(stage: Stage,
     file.write_text(f"customer,number\nAnn,{a}\nBob,not a number\nCid,{b}\nDee,\nEve,{c}\n", "utf-8")
     ran = stage.trunkline("import", str(file), "--profile", IMPORT_CSV.name)
     assert (ran.code, ran.out) == (1, "3 accepted, 2 refused\n")
-    assert [line[:7] for line in ran.err.splitlines()] == ["line 3:", "line 5:"]
+    store, *refused = ran.err.splitlines()
+    assert store == f"store: server at {stage.url}"
+    assert [line[:7] for line in refused] == ["line 3:", "line 5:"]
     entry = stage.entry(IMPORT_CSV)
     assert (json.loads(entry.metadata), entry.source) == ({"customer": "Ann"}, "import")
 
@@ -247,6 +251,7 @@ def test_status_answers_with_the_promised_document(stage: Stage) -> None:
     assert set(status.json["events"]) == {"accepted", "duplicate", "rejected"}
     assert set(status.json["calls"]) == {"attach", "numbers"}
     assert status.json["balanced"] is True
+    assert status.json["store"] == {"kind": "server", "at": stage.url, "schema": SCHEMA}
     assert "the books balance" in stage.trunkline("status").out
 
 

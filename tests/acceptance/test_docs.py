@@ -222,6 +222,14 @@ def test_every_type_is_named_and_has_a_page() -> None:
     assert named == set(presets())
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if "up --sandbox" in (FOLDER / page).read_text("utf-8")])
+def test_a_number_that_goes_into_the_sandbox_is_asked_for_there(page: str) -> None:
+    text = (FOLDER / page).read_text("utf-8")
+    asked = re.findall(r"`trunkline number ([^`]+)`", text)
+    shown = re.findall(r"^(\+\d+) → ", text, re.MULTILINE)
+    assert asked == [f"--sandbox {shown[0]}"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: str) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", (FOLDER / page).read_text("utf-8")):

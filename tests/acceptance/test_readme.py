@@ -80,7 +80,7 @@ def test_the_demo_ends_by_itself_with_every_number_attached_or_dead() -> None:
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
     document = json.loads(ran.stdout)
-    assert set(document) == {"profiles", "accounts", "totals", "events", "calls", "balanced", "seconds"}
+    assert set(document) == {"store", "profiles", "accounts", "totals", "events", "calls", "balanced", "seconds"}
     totals = document["totals"]
     assert document["balanced"] is True
     assert totals["accepted"] == totals["attached"] + totals["dead"] + totals["coalesced"] == 300
@@ -135,19 +135,31 @@ def _up(
     assert (folder / "up.out").read_bytes() == b""  # what it has to tell goes to stderr
 
 
-def state_of(trunkline: Commands, number: str, **env: str) -> str:
-    told = trunkline("number", number, "--json", **env)
+def state_of(trunkline: Commands, number: str, *options: str, **env: str) -> str:
+    told = trunkline("number", number, "--json", *options, **env)
     return str(told.json[0]["state"]) if told.code == 0 else ""
 
 
-def becomes(trunkline: Commands, number: str, state: str, **env: str) -> None:
+def becomes(trunkline: Commands, number: str, state: str, *options: str, **env: str) -> None:
     """Waits until a number is in a state."""
-    until(lambda: state_of(trunkline, number, **env) == state, f"{number} {state}")
+    until(lambda: state_of(trunkline, number, *options, **env) == state, f"{number} {state}")
+
+
+def second_terminal() -> list[str]:
+    """What the README has one type beside `trunkline up`, but for what shows until Ctrl-C."""
+    (block,) = [block for block in blocks("") if "trunkline import" in block]
+    return [line for line in block.splitlines() if "--watch" not in line]
+
+
+def in_the_sandbox(name: str) -> str:
+    """The README's example of a command with --sandbox."""
+    (found,) = [command for command in COMMANDS if command.startswith(f"trunkline {name} --sandbox")]
+    return found
 
 
 def test_the_second_terminals_commands_attach_the_numbers(shop: tuple[Commands, Sandbox]) -> None:
     trunkline, sandbox = shop
-    ran = {line: trunkline(*shlex.split(line)[1:]) for line in blocks("")[2].splitlines() if "--watch" not in line}
+    ran = {line: trunkline(*shlex.split(line)[1:]) for line in second_terminal()}
     assert list(ran) == [
         "trunkline import numbers.csv --profile support",
         "trunkline enqueue --profile support +14155550100",
@@ -200,12 +212,14 @@ def test_the_readmes_program_enqueues(shop: tuple[Commands, Sandbox]) -> None:
 def test_up_with_the_sandbox_needs_no_key_and_touches_nothing_real(tmp_path: Path) -> None:
     (tmp_path / "trunkline.toml").write_text(blocks("toml")[0], "utf-8")
     env = environment(TRUNKLINE_API_BASE_URL="http://127.0.0.1:9", TRUNKLINE_REDIS_URL="redis://127.0.0.1:9/0")
+    (tmp_path / "numbers.csv").write_text("number,customer\n(415) 555-0101,Ann\n", "utf-8")
     with up(tmp_path, env, "--sandbox") as terminal, Commands(tmp_path, env) as trunkline:
-        exported = re.search(r"export (\w+)=([^,; ]+)", (tmp_path / "up.log").read_text("utf-8"))
-        assert exported is not None
-        stand_in = {exported[1]: exported[2]}
-        assert trunkline("enqueue", "--profile", "support", "+14155550100", **stand_in).code == 0
-        becomes(trunkline, "+14155550100", "attached", **stand_in)
+        ran = [trunkline(*shlex.split(line)[1:], "--sandbox") for line in second_terminal()]
+        assert [each.code for each in ran] == [0, 0, 0]
+        for number in ("+14155550100", "+14155550101"):
+            becomes(trunkline, number, "attached", "--sandbox")
+        assert trunkline(*shlex.split(in_the_sandbox("enqueue"))[1:], "+14155550102").code == 0
+        becomes(trunkline, "+14155550102", "attached", "--sandbox")
     assert terminal.returncode == 0
     assert [each.name for each in (tmp_path / ".trunkline").iterdir()] == ["sandbox"]
 

@@ -61,6 +61,15 @@ def test_a_killed_up_leaves_nobody_who_would_take_in_what_no_worker_attaches(tmp
         assert again.exit_code() == 0
 
 
+def test_an_up_that_is_killed_before_its_processes_are_up_leaves_nobody_either(tmp_path: Path) -> None:
+    with site_embedded(tmp_path) as site:
+        up = site.start(*TRUNKLINE, "up", "--port", "0")
+        up.says("process_started", times=2)
+        kill(up.pid)
+        up.exit_code()
+        assert up.has_left_nobody()
+
+
 def test_a_receiver_that_is_told_to_stop_as_soon_as_it_is_up_stops(tmp_path: Path) -> None:
     with site_embedded(tmp_path) as site:
         serving = site.start(*TRUNKLINE, "serve", "--port", "0")

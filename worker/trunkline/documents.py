@@ -9,6 +9,8 @@ from typing import Any
 
 from trunkline.store.model import Books, Entry, Pause
 from trunkline.store.rejections import Kept
+from trunkline.store.scripts import SCHEMA
+from trunkline.store_place import StorePlace
 
 
 def rfc3339(ms: int | None) -> str | None:
@@ -18,9 +20,10 @@ def rfc3339(ms: int | None) -> str | None:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def status_document(books: Books) -> dict[str, Any]:
-    """`status --json`: the books per profile and in all."""
+def status_document(books: Books, place: StorePlace) -> dict[str, Any]:
+    """`status --json`: the books per profile and in all, and which store they are of."""
     return {
+        "store": {"kind": place.kind, "at": place.at, "schema": SCHEMA},
         "profiles": [
             {
                 "profile": book.profile,

@@ -45,7 +45,10 @@ class ConfigError(TrunklineError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that is configured. Times are seconds, no secret shows in the repr, `path` is the file that was read."""
+    """All that is configured. Times are seconds, no secret shows in the repr, `path` is the file that was read.
+
+    `stand_in` is None but for the sandbox's settings, where it is the base URL of the stand-in API, "" while none runs.
+    """
 
     store: StoreSettings = field(default_factory=StoreSettings)
     accounts: Mapping[str, Account] = field(default_factory=dict, hash=False)
@@ -57,6 +60,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     secret_key: SecretStr | None = None
     path: Path | None = None
+    stand_in: str | None = None
     warnings: tuple[Mistake, ...] = ()
 
     def secret_values(self) -> frozenset[str]:

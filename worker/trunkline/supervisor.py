@@ -33,15 +33,15 @@ class Program:
 
 def end_with_supervisor() -> None:
     """Ends this process (SIGINT to itself) when the supervisor that started it is gone, however it went."""
-    parent = os.getppid()
+    supervisor = os.environ.get("TRUNKLINE_SUPERVISOR_PID")
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while str(os.getppid()) == supervisor:  # it may have gone before we looked for the first time
             time.sleep(ORPHAN_LOOK_S)
         logger().warning(Log.process_orphaned)
         os.kill(os.getpid(), signal.SIGINT)  # at once: whoever starts it again needs its address
 
-    if os.environ.get("TRUNKLINE_SUPERVISOR_PID") == str(parent):
+    if supervisor:
         Thread(target=watch, name="supervisor", daemon=True).start()
 
 

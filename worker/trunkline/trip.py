@@ -78,7 +78,9 @@ class Trip:
     def make(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
         settlement = self._made()
-        return replace(settlement, profile=self._profile.name, password=self._password, password_lost=self._password_lost)
+        return replace(
+            settlement, profile=self._profile.name, password=self._password, password_lost=self._password_lost
+        )
 
     def _made(self) -> Settlement:
         checked = self._check()

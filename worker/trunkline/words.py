@@ -21,6 +21,7 @@ class TrunklineError(Exception):
         ├── ConfigError         the operator must change the configuration .mistakes
         ├── SecretUnresolved    the operator must provide a secret
         ├── EmbeddedError       the embedded server could not be had
+        ├── SandboxTaken        a sandbox runs in the folder already
         ├── CarrierError        a carrier's API did not give what was asked for
         ├── NotSent             the API certainly did not process the request
         └── Unanswered          the API may have processed the request

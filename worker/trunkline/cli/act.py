@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from trunkline.cli.session import (
     USAGE,
     ConfigOption,
     JsonOption,
+    SandboxOption,
     Session,
     command,
     err,
@@ -37,13 +39,17 @@ AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 
 @command
 def dead_list(
-    profile: ProfileOption = None, code: CodeOption = None, json: JsonOption = False, config: ConfigOption = None
+    profile: ProfileOption = None,
+    code: CodeOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Dead letters, oldest first.
 
     Example: trunkline dead list --profile support
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         letters = list(reading.dead_letters(opened.store, profile=profile, code=code))
     if json:
         print_json(dead_document(letters))
@@ -61,12 +67,13 @@ def dead_replay(
     every: AllOption = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Puts dead letters back into the queue, with all their attempts.
 
     Example: trunkline dead replay --code attempts_exhausted
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         replayed = opened.store.replay(_chosen(opened, numbers, profile, code, every))
     _say(replayed, "replayed", json)
 
@@ -79,12 +86,13 @@ def dead_drop(
     every: AllOption = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Ends dead letters for good; they stay counted as dropped.
 
     Example: trunkline dead drop +14155550100
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         done = opened.store.drop_dead(_chosen(opened, numbers, profile, code, every))
     if json:
         print_json({"dropped": done.dropped, "given_back": done.given_back})
@@ -102,6 +110,7 @@ def cancel(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Takes waiting numbers back out, after a wrong import say; shows how many first.
 
@@ -109,7 +118,7 @@ def cancel(
     """
     if not (numbers or profile or source):
         fail("say which: NUMBER..., --profile P or --source S", USAGE)
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         waiting = _waiting(opened, numbers, profile, source)
         if waiting and not yes:
             taken_out = f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first."
@@ -135,15 +144,16 @@ def pause(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "paused by hand",
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Stops calls for an account or a profile until they are resumed; calls under way end.
 
     Example: trunkline pause default --reason "maintenance of the PBX"
     """
     _gate(
+        session(config, sandbox=sandbox, publish=True),
         account,
         profile,
-        config,
         "paused",
         lambda o, a: o.store.pause_account(a, reason),
         lambda o, p: o.store.pause_profile(p, reason),
@@ -157,15 +167,16 @@ def resume(
         str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
     ] = None,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Starts the calls of an account or a profile again.
 
     Example: trunkline resume default
     """
     _gate(
+        session(config, sandbox=sandbox, publish=True),
         account,
         profile,
-        config,
         "resumed",
         lambda o, a: o.store.resume_account(a),
         lambda o, p: o.store.resume_profile(p),
@@ -176,11 +187,16 @@ Move = Callable[[Session, str], bool]
 
 
 def _gate(
-    account: str | None, profile: str | None, config: ConfigOption, done: str, of_account: Move, of_profile: Move
+    opening: AbstractContextManager[Session],
+    account: str | None,
+    profile: str | None,
+    done: str,
+    of_account: Move,
+    of_profile: Move,
 ) -> None:
     if (account is None) == (profile is None):
         fail("name an ACCOUNT, or --profile P", USAGE)
-    with session(config, publish=True) as opened:
+    with opening as opened:
         found = of_account(opened, account) if account is not None else of_profile(opened, profile or "")
     what = f"account {account}" if account is not None else f"profile {profile}"
     if not found:

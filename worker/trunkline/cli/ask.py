@@ -15,6 +15,7 @@ from trunkline.cli.session import (
     FAILED,
     ConfigOption,
     JsonOption,
+    SandboxOption,
     command,
     err,
     fail,
@@ -25,6 +26,7 @@ from trunkline.cli.session import (
     settings_of,
     sources_of,
     spellings,
+    tell_store,
 )
 from trunkline.cli.tables import books_table, entries_view, pairs_table
 from trunkline.directions import Direction
@@ -34,6 +36,7 @@ from trunkline.settings import Account, Settings
 from trunkline.store import reading, rejections
 from trunkline.store.examining import try_a_write
 from trunkline.store.rights import examine_rights
+from trunkline.store_place import place_of
 from trunkline.vault import KeptPassword, Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -45,14 +48,15 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing, once a second, until Ctrl-C.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """The books: per profile and in all.
 
     Example: trunkline status --watch
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         if json:
-            print_json(status_document(reading.books(opened.store)))
+            print_json(status_document(reading.books(opened.store), place_of(opened.settings)))
         elif watch:
             with (
                 suppress(KeyboardInterrupt),
@@ -69,13 +73,16 @@ def status(
 
 @command
 def number(
-    number: Annotated[str, typer.Argument(metavar="NUMBER")], json: JsonOption = False, config: ConfigOption = None
+    number: Annotated[str, typer.Argument(metavar="NUMBER")],
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Everything known of one number.
 
     Example: trunkline number +14155550100
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
     if json:
         print_json(number_document(found))
@@ -91,12 +98,14 @@ def number(
 def check(
     online: Annotated[bool, typer.Option("--online", help="Also try the store and each account's key.")] = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Reads the configuration as the worker would and prints what it understood, secrets hidden.
 
     Example: trunkline check --online
     """
-    settings = settings_of(config)
+    settings = settings_of(config, sandbox=sandbox)
+    tell_store(settings, quiet=True)  # the table names it
     out().print(pairs_table(_understood(settings)))
     for warning in settings.warnings:
         err().print(f"[yellow]warning:[/] {escape(str(warning))}")
@@ -107,12 +116,12 @@ def check(
 
 
 @command
-def audit(json: JsonOption = False, config: ConfigOption = None) -> None:
+def audit(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
     """Checks every entry against the store's invariants; it looks at everything, so not for a busy hour.
 
     Example: trunkline audit
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         wrong = opened.store.audit()
     if json:
         print_json({"wrong": wrong})
@@ -127,6 +136,7 @@ def profile_secret(
     profile: Annotated[str, typer.Argument(metavar="PROFILE")],
     every: Annotated[bool, typer.Option("--all", help="Every password, with its time and its numbers.")] = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Prints the register password that the API gave for a profile last, for your PBX.
 
@@ -134,7 +144,7 @@ def profile_secret(
 
     Example: trunkline profile secret support
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox) as opened:
         kept, lost_ms = Vault(opened.store, opened.settings.secret_key).passwords(profile)
     if lost_ms is not None:
         err().print(
@@ -161,12 +171,12 @@ def _whose(kept: KeptPassword) -> str:
 
 def _understood(settings: Settings) -> list[tuple[str, Any]]:
     store, worker, numbers = settings.store, settings.worker, settings.numbers
-    where = (
-        f"embedded, in {store.data_dir}" if store.url is None else "a server by URL (hidden: it may hold a password)"
-    )
     rows: list[tuple[str, Any]] = [
         ("file", settings.path or "none: defaults and the environment"),
-        ("store", f"{where}; acknowledge {store.acknowledge}; attached entries kept {store.keep_attached_days} days"),
+        (
+            "store",
+            f"{place_of(settings)}; acknowledge {store.acknowledge}, attached kept {store.keep_attached_days} days",
+        ),
         (
             "worker",
             f"{worker.processes} processes of {worker.threads} threads, "
@@ -174,7 +184,7 @@ def _understood(settings: Settings) -> list[tuple[str, Any]]:
         ),
         ("numbers", f"region {numbers.region or 'none'}, check {numbers.check}"),
     ]
-    rows += [(f"account {name}", _account(account)) for name, account in settings.accounts.items()]
+    rows += [(f"account {name}", _account(account, settings)) for name, account in settings.accounts.items()]
     for name, profile in settings.profiles.items():
         directions = ", ".join(map(_direction, profile.directions))
         trunk = f", trunk {profile.trunk_id}" if profile.trunk_id else ""
@@ -193,10 +203,11 @@ def _direction(direction: Direction) -> str:
     return f"{direction.type}{to}{' (register)' if direction.auth_mode == 'register' else ''}"
 
 
-def _account(account: Account) -> str:
+def _account(account: Account, settings: Settings) -> str:
+    api = "the stand-in API, which is not running" if settings.stand_in == "" else account.base_url
     key = f"key from {account.key.ref}" if account.key else "no key"
     return (
-        f"{account.base_url}, {key}, {account.requests_per_second:g} requests a second, "
+        f"{api}, {key}, {account.requests_per_second:g} requests a second, "
         f"{account.max_concurrency} at once, time-out {account.timeout_s:g} s"
     )
 
@@ -210,6 +221,9 @@ def _check_online(settings: Settings) -> bool:
     finally:
         opened.close()
     out().print(f"[green]store[/]: takes writes; they are on disk by: {opened.store.durability}")
+    if settings.stand_in == "":
+        err().print("[red]the sandbox's stand-in API is not running[/]; `trunkline up --sandbox` starts it")
+        return False
     fine = True
     for name, account in settings.accounts.items():
         try:

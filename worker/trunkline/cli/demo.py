@@ -32,6 +32,7 @@ from trunkline.standin import KEY, load_for_stand_in
 from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
 from trunkline.store import Store, reading
 from trunkline.store.model import Books
+from trunkline.store_place import place_of
 from trunkline.supervisor import Supervisor
 from trunkline_producers import Enqueuer, Summary, import_rows, read_rows
 
@@ -131,7 +132,7 @@ def demo(
             books = _replay_one(stage, books)
             _explain(stage, summary, books, time.monotonic() - started)
     if json:
-        print_json(status_document(books) | {"seconds": round(time.monotonic() - started, 1)})
+        print_json(status_document(books, place_of(stage.settings)) | {"seconds": round(time.monotonic() - started, 1)})
     if not books.balanced or not _ended(books) or books.totals["accepted"] != summary.accepted:
         raise typer.Exit(FAILED)
 

@@ -10,7 +10,19 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trunkline.cli.session import FAILED, USAGE, ConfigOption, JsonOption, command, err, fail, out, print_json, session
+from trunkline.cli.session import (
+    FAILED,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    out,
+    print_json,
+    session,
+)
 from trunkline.contract import NumberEvent
 from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
 from trunkline_producers.files.rows import COLUMNS
@@ -29,6 +41,7 @@ def enqueue(
     force: Annotated[bool, typer.Option("--force", help="Send them even if they are attached.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Enqueues numbers by hand.
 
@@ -37,7 +50,7 @@ def enqueue(
     event = NumberEvent(
         event_id=event_id or f"cli-{uuid.uuid4()}", numbers=tuple(numbers), profile=profile, source=source, force=force
     )
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         summary = Enqueuer.from_settings(opened.store, opened.settings).enqueue([event])
     if json:
         print_json(summary.as_json())
@@ -65,13 +78,14 @@ def import_file(
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Enqueues a CSV or JSON-lines file of any size; running it twice within 7 days enqueues nothing twice.
 
     Example: trunkline import numbers.csv --profile support
     """
     columns = dict(_pair(text) for text in column or [])
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
         rows = read_rows(file, number_column=number_column, columns=columns, profile=profile, force=force)
         report = _Report(quiet=json)

@@ -18,7 +18,19 @@ import typer
 
 from trunkline import observe
 from trunkline.cli.listings import Listings
-from trunkline.cli.session import FAILED, USAGE, ConfigOption, JsonOption, command, err, fail, out, settings_of
+from trunkline.cli.session import (
+    FAILED,
+    USAGE,
+    ConfigOption,
+    JsonOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    out,
+    settings_of,
+    tell_store,
+)
 from trunkline.contract import Refusal, TrunklineError
 from trunkline.intake import ProfileRule
 from trunkline.opening import open_store
@@ -89,14 +101,16 @@ def reconcile(
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Asks a carrier what your account owns and enqueues what the books don't know, or the API has lost.
 
     Example: trunkline reconcile --source telnyx --every 15m
     """
     period_s = None if every is None else _seconds(every)
-    settings = settings_of(config, secrets="optional")
+    settings = settings_of(config, secrets="optional", sandbox=sandbox)
     rounds = Rounds(settings, source, _api(settings, source), dry_run=dry_run, json=json)
+    tell_store(settings, quiet=json)
     if period_s is not None:
         _again_and_again(rounds, period_s, from_start=from_start)
     elif not rounds.one(from_start=from_start):

@@ -18,6 +18,7 @@ from trunkline.cli.session import (
     USAGE,
     ConfigOption,
     JsonOption,
+    SandboxOption,
     command,
     err,
     fail,
@@ -45,12 +46,13 @@ def rejected_list(
     code: Annotated[str | None, typer.Option("--code", metavar="C", help="Only with this code.")] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """What could not be taken in, the newest first.
 
     Example: trunkline rejected list --source telnyx
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = rejections.listed(opened.store, source=source, code=code)
         filling = rejections.filling(opened.store, opened.settings.server.max_kept_bytes)
     if json:
@@ -69,12 +71,13 @@ def rejected_show(
     body: Annotated[bool, typer.Option("--body", help="Only the body, byte by byte.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """One request that could not be taken in, as it came.
 
     Example: trunkline rejected show 9f86d081884c7d65 --body
     """
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         found = rejections.get(opened.store, [id])
     if not found:
         fail(f"there is no rejection {id}; `trunkline rejected list` lists what there is")
@@ -97,6 +100,7 @@ def rejected_replay(
     every: Annotated[bool, typer.Option("--all", help="Everything that is kept.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Reads what could not be taken in once more, after a route, a mapping or a profile was mended.
 
@@ -104,7 +108,10 @@ def rejected_replay(
     """
     if not (ids or source or code or every):
         fail("say which: ID..., --source S, --code C or --all", USAGE)
-    with session(config, publish=True) as opened, closing(Fetcher(budget_s=FETCH_S)) as fetch:
+    with (
+        session(config, sandbox=sandbox, json=json, publish=True) as opened,
+        closing(Fetcher(budget_s=FETCH_S)) as fetch,
+    ):
         scrub = make_scrubber(opened.settings.secret_values())
         enqueuer = Enqueuer.from_settings(opened.store, opened.settings)
         replayer = Replayer(enqueuer, sources_of(opened.settings), fetch, scrub)
@@ -136,6 +143,7 @@ def rejected_drop(
     every: Annotated[bool, typer.Option("--all", help="Everything that is kept.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Lets go of what could not be taken in.
 
@@ -143,7 +151,7 @@ def rejected_drop(
     """
     if not (ids or source or every):
         fail("say which: ID..., --source S or --all", USAGE)
-    with session(config) as opened:
+    with session(config, sandbox=sandbox, json=json) as opened:
         dropped = rejections.drop(opened.store, [kept.id for kept in _chosen(opened.store, ids, source, None)])
     if json:
         print_json({"dropped": dropped})

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -14,12 +15,23 @@ import typer
 from trunkline import observe
 from trunkline.attach import make_scrubber
 from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
-from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
+from trunkline.cli.session import (
+    USAGE,
+    ConfigOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    settings_of,
+    sources_of,
+    tell_store,
+)
 from trunkline.opening import open_store
 from trunkline.policies import policies_of
+from trunkline.running_sandbox import marked
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.settings import Settings
-from trunkline.standin import KEY, load_for_stand_in
+from trunkline.standin import KEY, load_for_stand_in, sandbox_folder
 from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
 from trunkline.supervisor import Program, Supervisor
 
@@ -28,54 +40,63 @@ ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Thr
 
 
 @command
-def worker(processes: ProcessesOption = None, threads: ThreadsOption = None, config: ConfigOption = None) -> None:
+def worker(
+    processes: ProcessesOption = None,
+    threads: ThreadsOption = None,
+    config: ConfigOption = None,
+    sandbox: SandboxOption = False,
+) -> None:
     """The worker alone: dramatiq processes, supervised and restarted when one dies.
 
     Example: trunkline worker --processes 2 --threads 8
     """
-    settings = settings_of(config)
+    settings = settings_of(config, sandbox=sandbox)
+    if settings.stand_in == "":
+        fail("the sandbox's stand-in API is not running; `trunkline up --sandbox` starts it, with a worker of its own")
+    tell_store(settings, quiet=not err().is_terminal)
     opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
     try:
-        _run_workers(settings, child_environment(config, threads), processes or settings.worker.processes)
+        _run_workers(settings, child_environment(config, threads, settings), processes or settings.worker.processes)
     finally:
         opened.close()
 
 
 @command
 def up(
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="The stand-in API and a store of its own.")] = False,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8080,
     processes: ProcessesOption = None,
     threads: ThreadsOption = None,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """Store, receiver and worker in one terminal, until Ctrl-C.
 
     Example: trunkline up --sandbox
     """
     with ExitStack() as stack:
-        env = child_environment(config, threads)
-        if sandbox:
-            stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
-            env[STAND_IN_VARIABLE] = stand_in.base_url
-            settings = load_for_stand_in(config, os.environ, stand_in.base_url)
-            observe.configure(scrub=make_scrubber(settings.secret_values()))
-            err().print(f"[yellow]{STAND_IN}[/] at {stand_in.base_url}: nothing real is attached")
-            err().print(
-                f"in another terminal: export {STAND_IN_VARIABLE}={stand_in.base_url}, then trunkline status --watch"
-            )
-        else:
-            settings = settings_of(config, receives=True)
+        settings = _started_sandbox(config, stack) if sandbox else settings_of(config, receives=True)
         sources = sources_of(settings)
         listening = stack.enter_context(listening_on(host, port))  # held here: calls wait while it starts again
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
         opened.store.publish(policies_of(settings))
-        where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
-        err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
+        tell_store(settings)
+        err().print(f"profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops", markup=False)
         tell_where(listening, sources)
+        env = child_environment(config, threads, settings)
         _run_workers(settings, env, processes or settings.worker.processes, beside=[receiver_program(listening)])
+
+
+def _started_sandbox(config: Path | None, stack: ExitStack) -> Settings:
+    """Starts a stand-in API that lives as long as the stack, where other terminals find it; the sandbox's settings."""
+    stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
+    settings = load_for_stand_in(config, os.environ, stand_in.base_url)
+    observe.configure(scrub=make_scrubber(settings.secret_values()))
+    stack.enter_context(marked(sandbox_folder(settings), stand_in.base_url))
+    err().print(f"[yellow]{STAND_IN}[/] at {stand_in.base_url}: nothing real is attached")
+    err().print("in another terminal, with --sandbox on every command: trunkline status --sandbox --watch")
+    return settings
 
 
 @command
@@ -106,13 +127,15 @@ def sandbox(
     serve(rules, port=port, on_start=lambda url: err().print(f"[yellow]{STAND_IN}[/] at {url} (any key; Ctrl-C stops)"))
 
 
-def child_environment(config: ConfigOption, threads: int | None) -> dict[str, str]:
+def child_environment(config: Path | None, threads: int | None, settings: Settings) -> dict[str, str]:
     """The environment of worker processes: ours, with what the command line says."""
     env = dict(os.environ)
     if config is not None:
         env["TRUNKLINE_CONFIG"] = str(config.absolute())
     if threads is not None:
         env["TRUNKLINE_THREADS"] = str(threads)
+    if settings.stand_in:
+        env[STAND_IN_VARIABLE] = settings.stand_in
     return env
 
 

@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from trunkline.attach import make_scrubber
-from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
+from trunkline.cli.session import (
+    USAGE,
+    ConfigOption,
+    SandboxOption,
+    command,
+    err,
+    fail,
+    settings_of,
+    sources_of,
+    tell_store,
+)
 from trunkline.opening import open_store
 from trunkline.store.rights import examine_rights
 from trunkline.supervisor import Program, end_with_supervisor
@@ -27,12 +37,13 @@ def serve(
     port: PortOption = 8080,
     fd: Annotated[int | None, typer.Option("--fd", hidden=True, help="A socket that listens already.")] = None,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """The receiver alone: takes webhooks and events in, until Ctrl-C.
 
     Example: trunkline serve --port 8080
     """
-    settings = settings_of(config, secrets="optional", receives=True)  # only workers call the API
+    settings = settings_of(config, secrets="optional", receives=True, sandbox=sandbox)  # only workers call the API
     sources = sources_of(settings)
     with socket.socket(fileno=fd) if fd is not None else listening_on(host, port) as listening:
         opened = open_store(settings)
@@ -41,6 +52,7 @@ def serve(
             scrub = make_scrubber(settings.secret_values())
             receiver = Receiver(opened.store, settings, sources, scrub=scrub)
             if fd is None:
+                tell_store(settings, quiet=not err().is_terminal)
                 tell_where(listening, sources)
             else:
                 end_with_supervisor()

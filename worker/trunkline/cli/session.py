@@ -22,9 +22,11 @@ from trunkline.contract import TrunklineError
 from trunkline.opening import open_store
 from trunkline.phone import NumberRefused, identity, normalise
 from trunkline.policies import policies_of
+from trunkline.running_sandbox import running_sandbox
 from trunkline.settings import ConfigError, Settings
-from trunkline.standin import load_settings
+from trunkline.standin import load_settings, sandbox_folder
 from trunkline.store import Store
+from trunkline.store_place import near, place_of
 from trunkline.words import Mistake
 from trunkline_producers.sources import Source, only_polled, read_sources
 
@@ -37,6 +39,9 @@ ConfigOption = Annotated[
     typer.Option(
         "--config", metavar="FILE", help="The configuration; default: $TRUNKLINE_CONFIG, else ./trunkline.toml."
     ),
+]
+SandboxOption = Annotated[
+    bool, typer.Option("--sandbox", help="The sandbox's own store and stand-in API, not the configured ones.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 
@@ -66,11 +71,15 @@ class Session:
 
 
 def settings_of(
-    config: Path | None, *, secrets: Literal["required", "optional"] = "required", receives: bool = False
+    config: Path | None,
+    *,
+    secrets: Literal["required", "optional"] = "required",
+    receives: bool = False,
+    sandbox: bool = False,
 ) -> Settings:
     """The settings a command works with, and logs set up so that no secret of theirs is shown. Raises ConfigError.
 
-    `receives`: the secrets of the sources have to be there.
+    `receives`: the secrets of the sources have to be there. `sandbox`: the sandbox's settings, which need no secrets.
     """
 
     def also(settings: Settings) -> list[Mistake]:
@@ -80,9 +89,20 @@ def settings_of(
             mistakes.append(Mistake("server.token", f"is not there ({token.ref}); set it, or take the line out"))
         return mistakes
 
-    settings = load_settings(config, os.environ, secrets=secrets, also=also)
+    settings = load_settings(config, os.environ, secrets=secrets, also=also, sandbox=sandbox)
     observe.configure(scrub=make_scrubber(settings.secret_values()))
     return settings
+
+
+def tell_store(settings: Settings, *, quiet: bool = False) -> None:
+    """Names the store that a command speaks to, on stderr; if `quiet` only where another one may be meant."""
+    place, folder = place_of(settings), sandbox_folder(settings)
+    if settings.stand_in is None and running_sandbox(folder):
+        warning = f"a sandbox is running in {near(folder)}, but this command speaks to the real store ({place}); "
+        err().print(warning + "type --sandbox to speak to the sandbox's", style="yellow", markup=False)
+    elif not quiet:
+        idle = "; its stand-in API is not running (`trunkline up --sandbox` starts it)"
+        err().print(f"store: {place}{idle if settings.stand_in == '' else ''}", style="dim", markup=False)
 
 
 def sources_of(settings: Settings) -> dict[str, Source]:
@@ -100,9 +120,13 @@ def polled_of(settings: Settings) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 @contextmanager
-def session(config: Path | None, *, publish: bool = False) -> Iterator[Session]:
-    """Opens the store for one command. `publish`: make the profiles known if no worker did so yet."""
-    settings = settings_of(config, secrets="optional")  # only workers call the API
+def session(config: Path | None, *, sandbox: bool, json: bool = False, publish: bool = False) -> Iterator[Session]:
+    """Opens the store for one command, and names it on stderr unless the answer is JSON.
+
+    `publish`: make the profiles known if no worker did so yet.
+    """
+    settings = settings_of(config, secrets="optional", sandbox=sandbox)  # only workers call the API
+    tell_store(settings, quiet=json)
     opened = open_store(settings)
     try:
         if publish:

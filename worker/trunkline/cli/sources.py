@@ -19,6 +19,7 @@ from trunkline.cli.session import (
     USAGE,
     ConfigOption,
     JsonOption,
+    SandboxOption,
     command,
     fail,
     out,
@@ -38,12 +39,12 @@ from trunkline_producers.webhook import WebhookRequest, headers_of
 
 
 @command
-def sources_list(json: JsonOption = False, config: ConfigOption = None) -> None:
+def sources_list(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
     """The sources that are configured, and the types of sources that are known by name.
 
     Example: trunkline sources list
     """
-    settings = settings_of(config, secrets="optional")
+    settings = settings_of(config, secrets="optional", sandbox=sandbox)
     sources = sources_of(settings)
     configured = [
         *(_about(name, source.type, f"/hooks/{name}", settings, source.keys) for name, source in sources.items()),
@@ -77,6 +78,7 @@ def sources_test(
     at: Annotated[float | None, typer.Option("--at", metavar="UNIX", help="Verify as if it were this time.")] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
+    sandbox: SandboxOption = False,
 ) -> None:
     """What a payload would become: is its signature good, which events and numbers are in it, where would they go?
 
@@ -84,7 +86,7 @@ def sources_test(
 
     Example: trunkline sources test hubspot --body payload.json -H 'Content-Type: application/json'
     """
-    settings = settings_of(config, secrets="optional")
+    settings = settings_of(config, secrets="optional", sandbox=sandbox)
     sources = sources_of(settings)
     if source not in sources:
         fail(f'there is no source "{source}" in the configuration; `trunkline sources list` shows them', USAGE)

@@ -7,7 +7,9 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-SCHEMA: Final = 2  # what the scripts write: the same as in prelude.lua
+SCHEMA: Final = (
+    2  # of the keys and their fields, as in prelude.lua; another wherever they change
+)
 NAMES: Final = (
     "meta",
     "beat",
