@@ -179,10 +179,7 @@ class Model:
         claims = self.claims.setdefault((account, number), {})
         if profile not in claims:
             elsewhere = [self.claims[a, number] for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
-            at = max(each.pop(profile) for each in elsewhere)
-            while at in claims.values():
-                at = round(at - 0.001, 3)
-            claims[profile] = at
+            claims[profile] = free_time(claims, max(each.pop(profile) for each in elsewhere))
         self.align(account, number, now, but=profile)
         if not self.owns(account, profile, number):
             self._supersede((profile, number), now)
@@ -275,9 +272,10 @@ class Model:
         """A claim as old as the event: the newest there is for one without a time; of equals the later arrival."""
         profile, number = name
         claims = self.claims.setdefault((account, number), {})
-        for other, since in claims.items():
-            if since > now + FUTURE_MS:
-                claims[other] = min(since, now if at is None else at)
+        for other in sorted(claims, key=lambda p: -claims[p]):
+            if claims[other] > now + FUTURE_MS:
+                claims[other] = -1
+                claims[other] = free_time(claims, now if at is None else at)
         if at is not None and math.floor(claims.get(profile, at)) > at:
             return
         beaten = [since for other, since in claims.items() if other != profile]
@@ -549,6 +547,13 @@ class Model:
         if (rule.account, rule.directions) != (old.account, old.directions):
             self.moved.add(profile)
         self.profiles[profile] = rule
+
+
+def free_time(claims: dict[str, float], at: float) -> float:
+    """The latest time up to this one that no claim has."""
+    while at in claims.values():
+        at = round(at - 0.001, 3)
+    return at
 
 
 def configuration(profiles: dict[str, ProfilePolicy]) -> Policies:

@@ -372,12 +372,17 @@ local function write_claims(claims, a, n)
   if #gone > 0 then call('HDEL', key, unpack(gone)) end
 end
 
--- Enters a claim that comes from elsewhere; of two that are as old, nobody knows which came first: the one that is here stays.
-local function add_claim(claims, p, t)
+-- The latest time up to this one that no other claim has: no two claims are equally old.
+local function free_time(claims, t)
   local taken = {}
   for _, c in ipairs(claims.list) do taken[string.format('%.3f', c.t)] = true end
   while taken[string.format('%.3f', t)] do t = t - 0.001 end
-  claims.of[p] = { p = p, t = t }
+  return t
+end
+
+-- Enters a claim that comes from elsewhere; of two that are as old, nobody knows which came first: the one that is here stays.
+local function add_claim(claims, p, t)
+  claims.of[p] = { p = p, t = free_time(claims, t) }
   claims.list[#claims.list + 1] = claims.of[p]
 end
 

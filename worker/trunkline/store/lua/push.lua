@@ -60,8 +60,14 @@ end
 -- newest there is; of equals the later arrival wins.
 local function enter(claims, p, d)
   local at = d.at
+  local ahead = {}
   for _, c in ipairs(claims.list) do
-    if c.t > NOW + FUTURE then c.t = math.min(c.t, at or NOW) end
+    if c.t > NOW + FUTURE then ahead[#ahead + 1] = c end
+  end
+  table.sort(ahead, function(x, y) return x.t > y.t end)
+  for _, c in ipairs(ahead) do
+    c.t = -1
+    c.t = free_time(claims, at or NOW) -- in the order they had
   end
   local own = claims.of[p]
   local t = at or NOW
