@@ -302,6 +302,11 @@ def test_a_section_of_the_wrong_kind_is_a_mistake(write: Write, text: str) -> No
     assert any("must be a" in message for message in mistakes(write(text)).values())
 
 
+def test_there_is_room_to_keep_the_largest_body(write: Write) -> None:
+    found = mistakes(write("[server]\nmax_body_bytes = 70000\nmax_kept_bytes = 69999\n"))
+    assert found == {"server.max_kept_bytes": "is 69999 and must be at least max_body_bytes, which is 70000"}
+
+
 def test_a_key_in_clear_over_the_network_is_a_warning(write: Write) -> None:
     settings = load(write('[accounts.default]\nbase_url = "http://api.example"\n'), ENV)
 

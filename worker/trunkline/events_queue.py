@@ -119,7 +119,10 @@ class _PatientConsumer(Consumer):
     def __init__(self, broker: EventsBroker, inner: Any, queue_name: str) -> None:
         self._broker = broker
         self._inner = inner
+        self._queue = queue_name
         self._key = f"{broker.namespace}:{queue_name}"
+        self._handed_out = f"{broker.namespace}:__acks__.{broker.broker_id}.{queue_name}"
+        self._may_lack = False
         self._misses = 0
         self._fetched = float("-inf")
 
@@ -130,6 +133,7 @@ class _PatientConsumer(Consumer):
         try:
             message = self._next()
         except AWAY as error:
+            self._may_lack = True
             self._broker.is_away(error)
             self._broker.stopping.wait(PAUSE_S)
             return None
@@ -149,6 +153,8 @@ class _PatientConsumer(Consumer):
 
         Those few that are dramatiq's then also bring back what processes that died had fetched.
         """
+        if self._may_lack:
+            self._bring_back()
         now = time.monotonic()
         if self._misses:
             if now - self._fetched < HEARTBEAT_S and not self._broker.client.exists(self._key):
@@ -160,6 +166,14 @@ class _PatientConsumer(Consumer):
             return message
         finally:
             self._broker.maintenance_chance = MAINTENANCE_CHANCE
+
+    def _bring_back(self) -> None:
+        """Puts back what the server handed out in answers that were lost, once nothing else of this queue is out here:
+        dramatiq would leave it until this process ends."""
+        if self._inner.outstanding_message_count == 0:
+            if lacking := self._broker.client.smembers(self._handed_out):
+                self._broker.do_requeue(self._queue, *lacking)
+            self._may_lack = False
 
     def ack(self, message: MessageProxy) -> None:
         if GIVEN_BACK in message.options:
