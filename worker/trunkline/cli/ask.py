@@ -31,8 +31,8 @@ from trunkline.directions import Direction
 from trunkline.documents import number_document, rfc3339, status_document
 from trunkline.opening import examine_broker, open_store
 from trunkline.settings import Account, Settings
-from trunkline.store import reading
-from trunkline.store.examining import try_a_write
+from trunkline.store import Durability, reading
+from trunkline.store.examining import EARLY_WAITAOF, try_a_write
 from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
@@ -191,6 +191,8 @@ def _check_online(settings: Settings) -> bool:
     finally:
         opened.close()
     out().print(f"[green]store[/]: takes writes; they are on disk by: {opened.store.durability}")
+    if opened.store.durability is Durability.waitaof:
+        err().print(f"[yellow]warning:[/] {EARLY_WAITAOF}")
     fine = True
     for name, account in settings.accounts.items():
         try:
