@@ -24,13 +24,12 @@ from trunkline.dispatcher import Dispatcher, Hints
 from trunkline.frontdoor import EventRefused, FrontDoor
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
-from trunkline.opening import Opened, examine_broker, open_store
+from trunkline.opening import Opened, examine_for_work, open_store
 from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store.connect import translated
-from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -126,9 +125,8 @@ def compose(settings: Settings) -> App:
 
 
 def _composed(settings: Settings, opened: Opened) -> App:
-    examine_broker(opened.broker_client)
+    examine_for_work(opened)
     store = opened.store
-    examine_rights(store)
     changed = store.publish(policies_of(settings), whole=True)
     logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=changed)
     scrub = make_scrubber(settings.secret_values())

@@ -29,11 +29,10 @@ from trunkline.cli.session import (
 from trunkline.cli.tables import books_table, entries_view, pairs_table
 from trunkline.directions import Direction
 from trunkline.documents import number_document, rfc3339, status_document
-from trunkline.opening import examine_broker, open_store
+from trunkline.opening import examine_for_work, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import Durability, reading
 from trunkline.store.examining import EARLY_WAITAOF, try_a_write
-from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 from trunkline_producers.verify.tokens import Unsigned
 
@@ -185,8 +184,7 @@ def _account(account: Account) -> str:
 def _check_online(settings: Settings) -> bool:
     opened = open_store(settings)
     try:
-        examine_broker(opened.broker_client)
-        examine_rights(opened.store)
+        examine_for_work(opened)
         try_a_write(opened.store)
     finally:
         opened.close()

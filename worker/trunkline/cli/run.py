@@ -15,7 +15,7 @@ from trunkline import observe
 from trunkline.attach import make_scrubber
 from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
 from trunkline.cli.session import USAGE, ConfigOption, command, err, fail, settings_of, sources_of
-from trunkline.opening import open_store
+from trunkline.opening import examine_for_work, open_store
 from trunkline.policies import policies_of
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.settings import Settings
@@ -36,6 +36,7 @@ def worker(processes: ProcessesOption = None, threads: ThreadsOption = None, con
     settings = settings_of(config)
     opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
     try:
+        examine_for_work(opened)
         _run_workers(settings, child_environment(config, threads), processes or settings.worker.processes)
     finally:
         opened.close()
@@ -71,6 +72,7 @@ def up(
         listening = stack.enter_context(listening_on(host, port))  # held here: calls wait while it starts again
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
+        examine_for_work(opened)
         opened.store.publish(policies_of(settings), whole=True)
         where = "a server by URL" if settings.store.url else f"embedded, in {settings.store.data_dir}"
         err().print(f"store: {where}; profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops")
