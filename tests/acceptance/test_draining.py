@@ -62,3 +62,14 @@ def test_up_drains_its_receiver_too_and_ctrl_c_ends_it_at_once(tmp_path: Path) -
     with site_embedded(tmp_path) as site:
         assert seconds_to_stop(site, signal.SIGTERM, 1, "up") >= 5
         assert seconds_to_stop(site, signal.SIGINT, 1, "up") < 5
+
+
+def test_a_ctrl_c_that_comes_twice_is_one(tmp_path: Path) -> None:
+    with site_embedded(tmp_path) as site:
+        process = site.start(*TRUNKLINE, "serve", "--port", "0")
+        url = address(process)
+        until(lambda: answers(url), "a receiver that is ready")
+        process.signal(signal.SIGINT)
+        process.signal(signal.SIGINT)
+        assert process.exit_code() == 0
+        assert process.was_surprised() == []

@@ -79,6 +79,21 @@ def test_a_user_with_these_rights_does_for_everything(kind: str, tmp_path: Path)
         assert admin.execute_command("ACL", "LOG") == []
 
 
+@pytest.mark.parametrize("command", ["worker", "up --port 0", "serve --port 0", "check --online"])
+def test_a_right_that_is_missing_ends_what_runs_with_a_sentence(command: str, tmp_path: Path) -> None:
+    with running("valkey", tmp_path) as server, server.client() as admin:
+        admin.execute_command(*words(), "-hincrby")
+        config = tmp_path / "trunkline.toml"
+        config.write_text(
+            '[store]\nacknowledge = "memory"\n[accounts.default]\nkey = { env = "BLAND_API_KEY" }\n', "utf-8"
+        )
+        url = f"redis://trunkline:sesame@{HOST}:{server.port}/0"
+        env = environment(TRUNKLINE_CONFIG=config, TRUNKLINE_REDIS_URL=url, BLAND_API_KEY="key")
+        with Commands(tmp_path, env) as trunkline:
+            ran = trunkline(*command.split())
+        assert (ran.code, "grant it +hincrby" in ran.err) == (1, True), ran
+
+
 def walk(folder: Path, trunkline: Commands, receiver: Running) -> None:
     """Takes numbers in, attaches them, and asks and does what commands can."""
     found = WHERE.search("\n".join(receiver.lines))

@@ -101,3 +101,15 @@ def test_check_online_fails_where_no_write_is_taken(code: str, tmp_path: Path) -
             ran = trunkline("check", "--online", "--config", str(config))
             server.process.kill()
             assert (ran.code, sentence in ran.err) == (1, True), ran
+
+
+@pytest.mark.parametrize(("fsync", "warns"), [("everysec", True), ("always", False)])
+def test_check_online_warns_of_a_server_that_may_say_too_early_that_a_write_is_on_disk(
+    fsync: str, warns: bool, tmp_path: Path
+) -> None:
+    with running("valkey", tmp_path, appendonly="yes", appendfsync=fsync) as server:
+        config = tmp_path / "trunkline.toml"
+        config.write_text(f'[store]\nurl = "{server.url}"\n[accounts]\n', "utf-8")
+        with Commands(tmp_path, environment()) as trunkline:
+            ran = trunkline("check", "--online", "--config", str(config))
+        assert (ran.code, "set appendfsync always" in ran.err) == (0, warns), ran

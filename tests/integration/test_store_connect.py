@@ -137,3 +137,11 @@ def test_a_disk_that_is_slower_than_a_command_may_be_is_waited_for(tmp_path: Pat
             done = threads.submit(sync_later)
             assert push(store, number(1)).accepted == 1
             done.result()
+
+
+def test_two_hundred_threads_have_a_connection_each(valkey: Server) -> None:
+    with valkey.client() as client:
+        pool = client.connection_pool
+        taken = [pool.get_connection() for _ in range(200)]
+        for each in taken:
+            pool.release(each)

@@ -25,14 +25,13 @@ from trunkline.events_queue import EventsBroker
 from trunkline.frontdoor import EventRefused, FrontDoor, GivenBack
 from trunkline.hints import HintBroker
 from trunkline.observe import Log, logger
-from trunkline.opening import Opened, examine_broker, open_store
+from trunkline.opening import Opened, examine_for_work, open_store
 from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
 from trunkline.store import StoreError
 from trunkline.store.registry import Registration
-from trunkline.store.rights import examine_rights
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
@@ -123,9 +122,8 @@ def compose(settings: Settings) -> App:
 
 
 def _composed(settings: Settings, opened: Opened) -> App:
-    examine_broker(opened.broker_client)
+    examine_for_work(opened)
     store = opened.store
-    examine_rights(store)
     registration = Registration(
         store,
         policies_of(settings),

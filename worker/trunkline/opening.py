@@ -13,7 +13,7 @@ from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
 from trunkline.store.connect import CONNECTION, translated
 from trunkline.store.examining import examine
-from trunkline.store.rights import examine_rights_of_hints
+from trunkline.store.rights import examine_rights, examine_rights_of_hints
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
 BROKER_DB: Final = 1  # dramatiq's maintenance runs KEYS, so its hints live beside the store, not in it
@@ -63,6 +63,12 @@ def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close:
     durability = examine(client, settings.store.acknowledge)
     store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
     return Opened(store, broker, close)
+
+
+def examine_for_work(opened: Opened) -> None:
+    """Whether all that a worker needs is there and allowed. Raises StoreUnfit, which says what to grant, and others."""
+    examine_broker(opened.broker_client)
+    examine_rights(opened.store)
 
 
 def examine_broker(broker: redis.Redis) -> None:

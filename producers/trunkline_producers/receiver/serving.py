@@ -46,13 +46,17 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._stop_at: float | None = None
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: SIGTERM drains first; SIGINT, or a second one, stops at once."""
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
+        """A signal: SIGTERM drains first; SIGINT, or a second one, stops at once.
+
+        One more changes nothing, and uvicorn's own way of giving up answers at a second SIGINT is left out: a Ctrl-C
+        comes from the terminal and from the supervisor.
+        """
         self._receiver.drain()
-        if sig == signal.SIGTERM and self._stop_at is None and not self.should_exit:
+        if sig == signal.SIGTERM and self._stop_at is None:
             self._stop_at = time.monotonic() + self._drain_s
         else:
-            super().handle_exit(sig, frame)
+            self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's clock, ten times a second: whether to stop."""
@@ -86,7 +90,7 @@ def serve(receiver: Receiver, listening: socket.socket, drain_s: float = 0.0) ->
     server = make_server(receiver, drain_s)
 
     def stop(_signum: int, _frame: Any) -> None:
-        """Until uvicorn listens to signals itself; and when it is done it raises what it handled again."""
+        """Until the server listens to signals itself, and after it."""
         server.should_exit = True
 
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -31,11 +31,10 @@ from trunkline.cli.session import (
 from trunkline.cli.tables import books_table, entries_view, pairs_table
 from trunkline.directions import Direction
 from trunkline.documents import number_document, rfc3339, status_document
-from trunkline.opening import examine_broker, open_store
+from trunkline.opening import examine_for_work, open_store
 from trunkline.settings import Account, Settings
-from trunkline.store import reading, rejections
-from trunkline.store.examining import try_a_write
-from trunkline.store.rights import examine_rights
+from trunkline.store import Durability, reading, rejections
+from trunkline.store.examining import EARLY_WAITAOF, try_a_write
 from trunkline.store_place import place_of
 from trunkline.vault import KeptPassword, Vault
 from trunkline_producers.verify.tokens import Unsigned
@@ -215,12 +214,13 @@ def _account(account: Account, settings: Settings) -> str:
 def _check_online(settings: Settings) -> bool:
     opened = open_store(settings)
     try:
-        examine_broker(opened.broker_client)
-        examine_rights(opened.store)
+        examine_for_work(opened)
         try_a_write(opened.store)
     finally:
         opened.close()
     out().print(f"[green]store[/]: takes writes; they are on disk by: {opened.store.durability}")
+    if opened.store.durability is Durability.waitaof:
+        err().print(f"[yellow]warning:[/] {EARLY_WAITAOF}")
     if settings.stand_in == "":
         err().print("[red]the sandbox's stand-in API is not running[/]; `trunkline up --sandbox` starts it")
         return False

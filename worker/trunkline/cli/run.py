@@ -26,7 +26,7 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
-from trunkline.opening import open_store
+from trunkline.opening import examine_for_work, open_store
 from trunkline.policies import policies_of
 from trunkline.running_sandbox import marked
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
@@ -56,6 +56,7 @@ def worker(
     tell_store(settings, quiet=not err().is_terminal)
     opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
     try:
+        examine_for_work(opened)
         _run_workers(settings, child_environment(config, threads, settings), processes or settings.worker.processes)
     finally:
         opened.close()
@@ -80,6 +81,7 @@ def up(
         listening = stack.enter_context(listening_on(host, port))  # held here: calls wait while it starts again
         opened = open_store(settings)  # held until the workers are done, so that the store outlives them
         stack.callback(opened.close)
+        examine_for_work(opened)
         opened.store.publish(policies_of(settings))
         tell_store(settings)
         err().print(f"profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops", markup=False)

@@ -56,6 +56,7 @@ CONNECTION: Final[dict[str, Any]] = {
     "socket_timeout": 3.0,  # no command takes longer: who waits for the disk asks again and again (client.py)
     "socket_connect_timeout": 3.0,
     "socket_keepalive": True,
+    "max_connections": 2_048,  # more than worker.threads may be; the library's own bound is 100
     "protocol": 2,
     "retry": NO_RETRY,
 }

@@ -11,6 +11,11 @@ from trunkline.store.model import StoreError, StoreUnfit
 OLDEST_SERVER: Final = (7, 0)  # what a Valkey says of itself as a Redis is 7.2 or more
 KEEPING: Final = "noeviction"
 TRACE_MS: Final = 60_000
+# https://github.com/redis/redis/pull/13793: with appendfsync everysec, the second and later writes of a second.
+EARLY_WAITAOF: Final = (
+    "some servers (Valkey 9.1 and earlier, Redis 7 without its fix) answer WAITAOF up to a second before the write is "
+    "on disk: set appendfsync always where a power cut must lose nothing"
+)
 
 
 def examine(client: Client, acknowledge: Literal["fsync", "memory"]) -> Durability:
