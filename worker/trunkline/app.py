@@ -30,13 +30,15 @@ from trunkline.policies import policies_of
 from trunkline.provision import Desk, Provisioner
 from trunkline.settings import ConfigError, Settings
 from trunkline.standin import load_settings
-from trunkline.store import StoreError
+from trunkline.store import StoreError, StoreNewer
 from trunkline.store.registry import Registration
 from trunkline.vault import Vault
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
 LOG_STYLE: Final = "TRUNKLINE_LOG"  # json or people
 STOP_LOOK_S: Final = 0.1
+FAILED: Final = 1  # exit codes, as of every command
+USAGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class App:
     attach: dramatiq.Actor[[], None]
     events: EventsBroker
     registration: Registration
+    life: WorkerLife
 
 
 class WorkerLife(dramatiq.Middleware):
@@ -61,6 +64,7 @@ class WorkerLife(dramatiq.Middleware):
 
     def __init__(self) -> None:
         self.app: App | None = None
+        self.newer: StoreNewer | None = None  # why this process stops, where the store takes only newer ones
         self._dispatcher: Dispatcher | None = None
         self._events: Worker | None = None
 
@@ -82,6 +86,7 @@ class WorkerLife(dramatiq.Middleware):
             keep_attached_days=app.settings.store.keep_attached_days,
             orphaned=lambda: os.getppid() != parent or _supervisor_is_gone(),
             on_orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM),
+            on_newer=self._give_up,
         )
         self._dispatcher.start()
         self._events = events_queue.start(app.events)
@@ -104,6 +109,10 @@ class WorkerLife(dramatiq.Middleware):
             self._events.stop(timeout=events_queue.STOP_MS)
         logger().info(Log.worker_stopped, abandoned=app.provisioner.busy)
         app.opened.close()
+
+    def _give_up(self, newer: StoreNewer) -> None:
+        self.newer = newer
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _need_app(self) -> App:
         if self.app is None:
@@ -152,7 +161,7 @@ def _composed(settings: Settings, opened: Opened) -> App:
     events = EventsBroker(opened.broker_client)
     front_door = FrontDoor(store, settings, events.stopping)
     actors.declare_events(events, front_door.take, expected=(EventRefused, InvalidEvent, GivenBack))
-    life.app = App(settings, opened, provisioner, broker, attach, events, registration)
+    life.app = App(settings, opened, provisioner, broker, attach, events, registration, life)
     return life.app
 
 
@@ -169,7 +178,7 @@ def main(env: Mapping[str, str] | None = None) -> App:
         app = compose(settings)
     except TrunklineError as error:
         sys.stderr.write(f"trunkline: {error}\n")
-        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from error
+        raise SystemExit(USAGE if isinstance(error, ConfigError) else FAILED) from error
     dramatiq.set_broker(app.broker)
     for warning in settings.warnings:
         logger().warning(Log.configuration_warning, place=warning.place, message=warning.message)
@@ -177,7 +186,10 @@ def main(env: Mapping[str, str] | None = None) -> App:
 
 
 def run(env: Mapping[str, str]) -> None:
-    """One supervised worker process: until SIGTERM, then at most the grace time."""
+    """One supervised worker process: until SIGTERM, then at most the grace time.
+
+    Where the store takes only newer programs it stops by itself, with code 1 and a sentence.
+    """
     stopping = False
 
     def on_term(_signum: int, _frame: FrameType | None) -> None:
@@ -195,6 +207,9 @@ def run(env: Mapping[str, str]) -> None:
     while not stopping:
         time.sleep(STOP_LOOK_S)
     worker.stop(timeout=int(app.settings.worker.grace_s * 1000))
+    if app.life.newer:
+        sys.stderr.write(f"trunkline: {app.life.newer}\n")
+        raise SystemExit(FAILED)
 
 
 def _beat_s(settings: Settings) -> float:

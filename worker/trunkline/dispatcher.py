@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trunkline.observe import Log, logger
-from trunkline.store import Store, StoreError, StoreUnavailable
+from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable
 from trunkline.store.model import Look
 from trunkline.store.registry import Registration
 
@@ -32,7 +32,10 @@ class Hints:
 
 
 class Dispatcher(threading.Thread):
-    """Looks each tick, and exactly when something is due or a lease ends. A store that is away is asked again."""
+    """Looks each tick, and exactly when something is due or a lease ends. A store that is away is asked again.
+
+    `on_newer` is told once that the store takes only newer programs, and the thread ends: nothing it writes is taken.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Dispatcher(threading.Thread):
         keep_attached_days: int,
         orphaned: Callable[[], bool] = lambda: False,
         on_orphaned: Callable[[], None] = lambda: None,
+        on_newer: Callable[[StoreNewer], None] = lambda _: None,
     ) -> None:
         super().__init__(name="dispatcher", daemon=True)
         self._store = store
@@ -55,6 +59,7 @@ class Dispatcher(threading.Thread):
         self._keep_days = keep_attached_days
         self._orphaned = orphaned
         self._on_orphaned = on_orphaned
+        self._on_newer = on_newer
         self._stopping = threading.Event()
         self._store_was_away = False
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
@@ -70,6 +75,9 @@ class Dispatcher(threading.Thread):
     def run(self) -> None:
         try:
             self._watch()
+        except StoreNewer as error:
+            logger().error(Log.store_newer, error=str(error), hint="this process stops")
+            self._on_newer(error)
         except BaseException:
             logger().exception(Log.dispatcher_failed, hint="this process stops; without hints it would do nothing")
             self._on_orphaned()
@@ -86,6 +94,8 @@ class Dispatcher(threading.Thread):
                 if self._store_was_away:
                     logger().info(Log.store_available)
                 self._store_was_away = False
+            except StoreNewer:
+                raise
             except (StoreUnavailable, StoreError) as error:  # a full disk is the latter, and passes as well
                 if not self._store_was_away:
                     logger().error(Log.store_unavailable, error=str(error))

@@ -49,6 +49,7 @@ class Log(StrEnum):
     register_password_lost = "register_password_lost"  # noqa: S105 - an event's name
     store_unavailable = "store_unavailable"
     store_available = "store_available"
+    store_newer = "store_newer"
     configuration_warning = "configuration_warning"
     profiles_published = "profiles_published"
     entries_archived = "entries_archived"

@@ -12,7 +12,7 @@ from trunkline.embedded import EmbeddedServer
 from trunkline.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
 from trunkline.store.connect import CONNECTION, translated
-from trunkline.store.examining import examine
+from trunkline.store.examining import examine, note_versions
 from trunkline.store.rights import examine_rights, examine_rights_of_hints
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
@@ -29,7 +29,7 @@ class Opened:
 
 
 def open_store(settings: Settings) -> Opened:
-    """Raises EmbeddedError, StoreUnavailable or StoreUnfit with a sentence that says what to do."""
+    """Raises EmbeddedError, StoreUnavailable or StoreUnfit (StoreNewer) with a sentence that says what to do."""
     if settings.store.url is None:
         return _open_embedded(settings)
     client = connect(settings.store.url.get_secret_value())
@@ -62,6 +62,7 @@ def _open_embedded(settings: Settings) -> Opened:
 def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close: Callable[[], None]) -> Opened:
     durability = examine(client, settings.store.acknowledge)
     store = Store(client, durability=durability, max_waiting=settings.store.max_waiting)
+    note_versions(store)
     return Opened(store, broker, close)
 
 

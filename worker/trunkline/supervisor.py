@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import IO, Final
@@ -18,6 +18,7 @@ WATCH_S: Final = 0.1
 FIRST_PAUSE_S: Final = 0.2  # before a process that died is started again; doubled while it keeps dying early
 LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 10.0  # a process that lived this long starts the pauses anew
+FAILED: Final = 1  # exit code: of every end with a sentence
 USAGE: Final = 2  # exit code: the configuration is wrong, so starting again changes nothing
 AFTER_GRACE_S: Final = 5.0
 ORPHAN_LOOK_S: Final = 0.5
@@ -57,17 +58,22 @@ class _Slot:
     started: float = 0.0
     pause_s: float = FIRST_PAUSE_S
     not_before: float = 0.0
+    code: int | None = None  # of the last one that ended
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs `processes` workers, and what else is named, with this environment until stop()."""
+    """Runs `processes` workers, and what else is named, with this environment until stop().
+
+    `in_vain` is asked whether it is no use to start workers again, when every one of them has ended with a sentence.
+    """
 
     env: Mapping[str, str]
     processes: int
     grace_s: float
     stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
     beside: Sequence[Program] = ()
+    in_vain: Callable[[], bool] = lambda: False
     _slots: list[_Slot] = field(default_factory=list)
     # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
     _stopping: bool = False
@@ -82,7 +88,10 @@ class Supervisor:
             self._spawn(slot)
 
     def run(self) -> int:
-        """Watches until stop() and the last process is gone. Exit code 0, or 2 where the configuration is wrong."""
+        """Watches until stop() and the last process is gone.
+
+        Exit code 0; 2 where the configuration is wrong; 1 where it is no use to start workers again.
+        """
         while not self._stopping:
             for slot in self._slots:
                 if slot.process is None:
@@ -96,6 +105,10 @@ class Supervisor:
                         self._end()
                         return USAGE
                     self._bury(slot, code)
+                    if self._no_worker_is_left() and self.in_vain():
+                        self.stop()
+                        self._end()
+                        return FAILED
             time.sleep(WATCH_S)
         self._end()
         return 0
@@ -113,6 +126,10 @@ class Supervisor:
     def pids(self) -> list[int]:
         """The processes that are alive now."""
         return [slot.process.pid for slot in self._slots if slot.process and slot.process.poll() is None]
+
+    def _no_worker_is_left(self) -> bool:
+        workers = [slot for slot in self._slots if slot.program == WORKER]
+        return all(slot.process is None and slot.code == FAILED for slot in workers)
 
     def _spawn(self, slot: _Slot) -> None:
         env = dict(self.env) | {"TRUNKLINE_SUPERVISOR_PID": str(os.getpid())}
@@ -135,7 +152,7 @@ class Supervisor:
             Log.process_died, pid=slot.process.pid if slot.process else None, code=code, again_in_s=slot.pause_s
         )
         slot.pause_s = min(LONGEST_PAUSE_S, 2 * slot.pause_s)
-        slot.process = None
+        slot.process, slot.code = None, code
 
     def _end(self) -> None:
         for slot in self._slots:

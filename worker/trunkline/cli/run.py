@@ -16,6 +16,7 @@ from trunkline import observe
 from trunkline.attach import make_scrubber
 from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
 from trunkline.cli.session import (
+    FAILED,
     USAGE,
     ConfigOption,
     SandboxOption,
@@ -26,13 +27,15 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
-from trunkline.opening import examine_for_work, open_store
+from trunkline.opening import Opened, examine_for_work, open_store
 from trunkline.policies import policies_of
 from trunkline.running_sandbox import marked
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.settings import Settings
 from trunkline.standin import KEY, load_for_stand_in, sandbox_folder
 from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
+from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable
+from trunkline.store.examining import refuse_newer
 from trunkline.supervisor import Program, Supervisor
 
 ProcessesOption = Annotated[int | None, typer.Option("--processes", min=1, help="Worker processes.")]
@@ -57,7 +60,8 @@ def worker(
     opened = open_store(settings)  # held until the workers are done; and what is wrong with it is said here, once
     try:
         examine_for_work(opened)
-        _run_workers(settings, child_environment(config, threads, settings), processes or settings.worker.processes)
+        env = child_environment(config, threads, settings)
+        _run_workers(opened, settings, env, processes or settings.worker.processes)
     finally:
         opened.close()
 
@@ -87,7 +91,7 @@ def up(
         err().print(f"profiles: {', '.join(settings.profiles) or 'none'}; Ctrl-C stops", markup=False)
         tell_where(listening, sources)
         env = child_environment(config, threads, settings)
-        _run_workers(settings, env, processes or settings.worker.processes, beside=[receiver_program(listening)])
+        _run_workers(opened, settings, env, processes or settings.worker.processes, [receiver_program(listening)])
 
 
 def _started_sandbox(config: Path | None, stack: ExitStack) -> Settings:
@@ -141,10 +145,14 @@ def child_environment(config: Path | None, threads: int | None, settings: Settin
     return env
 
 
-def _run_workers(settings: Settings, env: Mapping[str, str], processes: int, beside: Sequence[Program] = ()) -> None:
+def _run_workers(
+    opened: Opened, settings: Settings, env: Mapping[str, str], processes: int, beside: Sequence[Program] = ()
+) -> None:
     if not settings.profiles:
         err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
-    supervisor = Supervisor(env, processes, settings.worker.grace_s, beside=beside)
+    supervisor = Supervisor(
+        env, processes, settings.worker.grace_s, beside=beside, in_vain=lambda: _is_newer(opened.store)
+    )
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         supervisor.stop(signum)
@@ -152,5 +160,17 @@ def _run_workers(settings: Settings, env: Mapping[str, str], processes: int, bes
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, stop)
     supervisor.start()
-    if supervisor.run() == USAGE:
-        raise typer.Exit(USAGE)
+    if code := supervisor.run():
+        if code == FAILED:
+            refuse_newer(opened.store)  # says why
+        raise typer.Exit(code)
+
+
+def _is_newer(store: Store) -> bool:
+    try:
+        refuse_newer(store)
+    except StoreNewer:
+        return True
+    except (StoreUnavailable, StoreError):
+        return False
+    return False

@@ -2,6 +2,6 @@
 
 from trunkline.store.client import Store
 from trunkline.store.connect import Durability, connect
-from trunkline.store.model import StoreError, StoreUnavailable, StoreUnfit
+from trunkline.store.model import StoreError, StoreNewer, StoreUnavailable, StoreUnfit
 
-__all__ = ["Durability", "Store", "StoreError", "StoreUnavailable", "StoreUnfit", "connect"]
+__all__ = ["Durability", "Store", "StoreError", "StoreNewer", "StoreUnavailable", "StoreUnfit", "connect"]

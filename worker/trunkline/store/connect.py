@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from trunkline.store.model import StoreError, StoreUnavailable, StoreUnfit
+from trunkline.store.model import StoreError, StoreNewer, StoreUnavailable, StoreUnfit
 from trunkline.store.pooling import Pool
 
 Client: TypeAlias = "redis.Redis"
@@ -49,6 +49,7 @@ _CODES: Final[Mapping[type[redis.RedisError], str]] = MappingProxyType(
 _CODE: Final = re.compile(rf"(?:^|[ :]-)({'|'.join(PASSING)}|NOPERM)\b")
 # Within a script no server tells the code, and Redis 7.0 not even which command it was.
 _NOT_ALLOWED: Final = re.compile(r"ACL failure in script|user executing the script can't")
+NEWER: Final = "TRUNKLINEOLD"  # how our scripts' own refusal begins
 # A script may run twice when a reply is lost, so whoever calls decides about repeating, never the client library.
 NO_RETRY: Final = Retry(NoBackoff(), 0)
 CONNECTION: Final[dict[str, Any]] = {
@@ -83,7 +84,7 @@ def connect(url: str, **options: Any) -> Client:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """The client library's errors as ours: unavailable (try again), unfit (a right is missing), or another refusal."""
+    """The client library's errors as ours: unavailable (try again), unfit (a right is missing), newer, or a refusal."""
     try:
         yield
     except redis.AuthenticationError as error:
@@ -93,6 +94,8 @@ def translated() -> Iterator[None]:
 
 
 def _ours(error: redis.RedisError) -> StoreError | StoreUnavailable:
+    if str(error).startswith(NEWER):
+        return newer(str(error).removeprefix(NEWER).strip())
     code = code_of(error)
     if code is not None and code in PASSING:
         return StoreUnavailable(f"{PASSING[code]} ({error})")
@@ -101,6 +104,11 @@ def _ours(error: redis.RedisError) -> StoreError | StoreUnavailable:
     if code == "NOPERM" or _NOT_ALLOWED.search(str(error)):
         return StoreUnfit(f"the store's user lacks a right, and trunkline check --online says which: {error}")
     return StoreError(f"the store refused a command: {error}")
+
+
+def newer(why: str) -> StoreNewer:
+    """The store takes only newer programs than this one."""
+    return StoreNewer(f"the store is of a newer trunkline than this one: upgrade trunkline on this host ({why})")
 
 
 def code_of(error: redis.RedisError) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from trunkline.store.client import Store
-from trunkline.store.connect import Client, Durability, translated
-from trunkline.store.model import StoreError, StoreUnfit
+from trunkline.store.connect import Client, Durability, newer, translated
+from trunkline.store.model import StoreError, StoreNewer, StoreUnavailable, StoreUnfit
+from trunkline.store.scripts import SCHEMA
 
 OLDEST_SERVER: Final = (7, 0)  # what a Valkey says of itself as a Redis is 7.2 or more
 KEEPING: Final = "noeviction"
@@ -41,11 +42,39 @@ def examine(client: Client, acknowledge: Literal["fsync", "memory"]) -> Durabili
     return Durability.memory if acknowledge == "memory" else _durability(client, info)
 
 
+def refuse_newer(store: Store) -> int | None:
+    """Raises StoreNewer for a store that takes only newer programs; the schema of its data, None if nobody noted it.
+
+    Only reads, so that it is told of a replica, too. Raises StoreUnavailable and StoreError as every command does.
+    """
+    with translated():
+        found: Any = store.client.hmget(f"{store.prefix}meta", ["schema", "least"])
+    schema, least = found
+    if least is not None and int(least) > SCHEMA:
+        raise newer(f"it writes schema {SCHEMA}, and the store takes {least} or newer")
+    return None if schema is None else int(schema)
+
+
+def note_versions(store: Store) -> None:
+    """Notes the schema of the data where nobody has. Raises StoreNewer for a store that takes only newer programs.
+
+    A server that takes no writes just now, or not from this user, is told by whatever needs them.
+    """
+    try:
+        if refuse_newer(store) is None:
+            store.versions()
+    except StoreNewer:
+        raise
+    except (StoreUnavailable, StoreError):
+        return
+
+
 def try_a_write(store: Store) -> None:
     """Writes a byte beside the numbers, which goes by itself, as a server takes it that would take an event.
 
-    Raises StoreUnavailable or StoreError for one that is away, full, read-only or lets this user do nothing.
+    Raises StoreUnavailable or StoreError for one that is away, full, read-only, newer, or lets this user do nothing.
     """
+    refuse_newer(store)
     with translated():
         store.client.set(f"{store.prefix}ready", "1", px=TRACE_MS)
 

@@ -30,6 +30,10 @@ class StoreUnfit(StoreError):
     """The server would lose data the way it is set up; the message says which setting to change."""
 
 
+class StoreNewer(StoreUnfit):
+    """The store was brought to a schema that this program does not know: it must not write, and has to be upgraded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """What became of one delivery: numbers taken in, those that joined an entry, refusals by index into its numbers."""
