@@ -7,9 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-SCHEMA: Final = (
-    2  # of the keys and their fields, as in prelude.lua; another wherever they change
-)
+SCHEMA: Final = 2  # of the keys and their fields, as in prelude.lua; another wherever they change
 NAMES: Final = (
     "meta",
     "beat",
