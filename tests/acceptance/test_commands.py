@@ -350,6 +350,8 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Stage) -> None:
     assert listed(stage, "--code", "attempts_exhausted") == "d"
     shown = stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name)
     assert (shown.code, "BLACKLISTED" in shown.out) == (0, True)
+    assert "next cursor" not in shown.err
+    dead_letters_are_listed_page_by_page(stage)
 
     replayed = stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[0], "--json")
     assert (replayed.code, replayed.json) == (0, {"replayed": 1})
@@ -362,6 +364,22 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Stage) -> None:
     assert stage.entry(DEAD_LETTERS, "d").state is State.dropped
     assert stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[3]).code == 1
     assert "no dead letters" in stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name).out
+
+
+def dead_letters_are_listed_page_by_page(stage: Stage) -> None:
+    """Three, then the last, as JSON and for people; stderr has the cursor while there is more."""
+    words = ("dead", "list", "--profile", DEAD_LETTERS.name, "--limit", "3")
+    first = stage.trunkline(*words, "--json")
+    assert first.err.startswith("next cursor: ")
+    cursor = first.err.split()[-1]
+    rest = stage.trunkline(*words, "--json", "--cursor", cursor)
+    assert rest.err == ""
+    assert DEAD_LETTERS.word([each["number"] for each in [*first.json, *rest.json]]) == "abcd"
+    shown = stage.trunkline(*words)
+    assert (shown.out.count("+1415"), shown.err.splitlines()[-1]) == (3, f"next cursor: {cursor}")
+    wrong = stage.trunkline(*words, "--cursor", "nowhere")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "'nowhere' is no cursor" in wrong.err
 
 
 def listed(stage: Stage, *options: str) -> str:

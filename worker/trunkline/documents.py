@@ -83,22 +83,19 @@ def number_document(entries: Iterable[Entry], books: Books) -> list[dict[str, An
     ]
 
 
-def dead_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """`dead list --json`: dead letters, oldest first, with the API's own words."""
-    return [
-        {
-            "number": entry.number,
-            "profile": entry.profile,
-            "code": entry.dead_code,
-            "api_code": entry.api_code or None,
-            "message": entry.message,
-            "attempts": entry.attempts,
-            "dead_at": rfc3339(entry.dead_ms),
-            "event_ids": list(entry.event_ids),
-            "answer": entry.answer or None,
-        }
-        for entry in entries
-    ]
+def dead_document(letter: Entry) -> dict[str, Any]:
+    """One dead letter of `dead list --json`, with the API's own words."""
+    return {
+        "number": letter.number,
+        "profile": letter.profile,
+        "code": letter.dead_code,
+        "api_code": letter.api_code or None,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "dead_at": rfc3339(letter.dead_ms),
+        "event_ids": list(letter.event_ids),
+        "answer": letter.answer or None,
+    }
 
 
 def rejected_document(rejections: Iterable[Kept]) -> list[dict[str, Any]]:

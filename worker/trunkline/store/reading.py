@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, Final
 
 from trunkline.contract import State
@@ -118,24 +117,18 @@ def now(store: Store) -> int:
 
 
 def dead_letters(
-    store: Store,
-    *,
-    profile: str | None = None,
-    code: str | None = None,
-    after: str | None = None,
-    most: int | None = None,
+    store: Store, *, profile: str | None = None, code: str | None = None, after: str | None = None
 ) -> Iterator[Entry]:
     """Dead letters, oldest first, read in pages; `code` matches trunkline's code or the API's.
 
     `after` is the cursor of the last one that was seen (cursor_after), ValueError for a text that is none.
     """
     names = (_split_name(member) for member in _dead_members(store, _position(after)))
-    found = (
+    return (
         entry
         for entry in entries(store, (name for name in names if profile in (None, name[0])))
         if entry.state is State.dead and code in (None, entry.dead_code, entry.api_code)
     )
-    return islice(found, most)
 
 
 def cursor_after(letter: Entry) -> str:
