@@ -76,6 +76,38 @@ def test_the_documents_have_the_workers_and_what_nobody_carries() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("by", "until_ms", "told"),
+    [
+        ("operator", None, "account default is paused by an operator since 2026-09-21T14:13:20.000Z: the reason"),
+        (
+            "api", NOW + HOUR,
+            "the breaker of account default is open since 2026-09-21T14:13:20.000Z, asked again at "
+            "2026-09-21T15:13:20.000Z: the reason",
+        ),
+    ],
+)  # fmt: skip
+def test_the_status_tells_who_stopped_an_account(by: Any, until_ms: int | None, told: str) -> None:
+    stopped = replace(BOOKS, accounts=(AccountBook("default", Pause("the reason", NOW, until_ms, by), until_ms),))
+    assert told in shown(books_table(stopped))
+
+
+def test_the_status_tells_that_answers_of_the_api_stopped_a_profile() -> None:
+    stopped = with_profile(paused=Pause("refused alike: no such trunk", NOW, None, "api"))
+    told = "profile support is paused by the API's answers since 2026-09-21T14:13:20.000Z: refused alike: no such trunk"
+    assert told in shown(books_table(stopped))
+
+
+def test_no_column_is_cut_on_a_narrow_terminal() -> None:
+    counts = dict.fromkeys(COUNTS, 12_345_678)
+    books = replace(with_profile(profile="a-profile-with-a-name", counts=counts), totals=counts)
+    console = Console(width=60, soft_wrap=True)
+    with console.capture() as capture:
+        console.print(books_table(books))
+    assert capture.get().count("12,345,678") == 2 * len(COUNTS)
+    assert all(word in capture.get() for word in ("a-profile-with-a-name", *COUNTS))
+
+
 def test_a_worker_is_one_line() -> None:
     (line,) = [line for line in shown(workers_table(BOOKS)).splitlines() if "c0ffee" in line]
     assert line.split() == ["one", "7", "0.1.0", "3", "of", "8", "c0ffee", "2", "s", "ago"]

@@ -168,7 +168,7 @@ def pause(
     profile: Annotated[
         str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "paused by hand",
+    reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "no reason was given",
     config: ConfigOption = None,
     sandbox: SandboxOption = False,
 ) -> None:

@@ -25,9 +25,11 @@ def books_table(books: Books) -> RenderableType:
     """The books: a row a profile, the sum, and the conservation law."""
     columns = ("accepted", *ALWAYS, *(name for name in SELDOM if books.totals[name]))
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("profile", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", style=COLOURS.get(name), no_wrap=True)
+    widest = max((len(book.profile) for book in books.profiles), default=0)
+    table.add_column("profile", no_wrap=True, min_width=widest)
+    for name in columns:  # on a narrow terminal the line is wrapped, and no number is cut
+        width = max(len(name), len(f"{books.totals[name]:,}"))
+        table.add_column(name, justify="right", style=COLOURS.get(name), no_wrap=True, min_width=width)
     for book in books.profiles:
         table.add_row(book.profile, *(f"{book.counts[name]:,}" for name in columns))
     table.add_section()
@@ -129,7 +131,11 @@ def pairs_table(rows: Iterable[tuple[str, Any]]) -> Table:
 
 
 def _paused(kind: str, name: str, pause: Pause) -> Text:
+    if pause.by == "operator":
+        stopped = f"{kind} {name} is paused by an operator"
+    elif kind == "account":
+        stopped = f"the breaker of account {name} is open"
+    else:
+        stopped = f"{kind} {name} is paused by the API's answers"
     until = f", asked again at {rfc3339(pause.until_ms)}" if pause.until_ms else ""
-    return Text(
-        f"{kind} {name} is paused by {pause.by} since {rfc3339(pause.since_ms)}{until}: {pause.reason}", "yellow"
-    )
+    return Text(f"{stopped} since {rfc3339(pause.since_ms)}{until}: {pause.reason}", "yellow")
