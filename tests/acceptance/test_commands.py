@@ -17,19 +17,21 @@ from pydantic import SecretStr
 from acceptance.scenes import Scene, Scenes, Stage, playing
 from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, until
 from servers import running
+from trunkline import __version__
 from trunkline.cli.main import app
 from trunkline.contract import State
 from trunkline.store.scripts import SCHEMA
 from trunkline.vault import Vault
 
 scene = Scenes()
-STATUS = {"store", "profiles", "accounts", "totals", "events", "calls", "balanced"}
+STATUS = {"store", "profiles", "accounts", "workers", "totals", "events", "calls", "balanced"}
+WORKER = {"id", "host", "pid", "version", "threads", "busy", "configuration", "seen_at"}
 TOTALS = {
     "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
 }  # fmt: skip
 NUMBER = {
-    "number", "profile", "state", "attempts", "queued_at", "updated_at", "next_attempt_at", "error", "event_ids",
-    "source", "metadata",
+    "number", "profile", "account", "state", "waiting_for", "in_doubt", "attempts", "queued_at", "updated_at",
+    "next_attempt_at", "error", "event_ids", "source", "metadata",
 }  # fmt: skip
 DEAD = {"number", "profile", "code", "api_code", "message", "attempts", "dead_at", "event_ids", "answer"}
 ENQUEUED = {"accepted", "coalesced", "duplicate", "rejected"}
@@ -61,11 +63,12 @@ def commands() -> list[tuple[str, ...]]:
 PROMISED = (
     "demo", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
     "dead drop", "cancel", "pause", "resume", "profile secret", "check", "serve", "reconcile", "rejected list",
-    "rejected replay", "sources list", "sources test",
+    "rejected replay", "sources list", "sources test", "workers",
 )  # fmt: skip
 ANSWERS = (
     "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
     "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
+    "workers",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
 
@@ -244,15 +247,42 @@ def test_status_answers_with_the_promised_document(stage: Stage) -> None:
     assert status.code == 0
     assert set(status.json) == STATUS
     assert {frozenset(each) for each in status.json["profiles"]} == {
-        frozenset({"profile", "account", "queued", "attaching", "attached", "dead", "paused"})
+        frozenset(
+            {"profile", "account", "queued", "attaching", "attached", "dead", "paused", "carried", "oldest_waiting_at"}
+        )
     }
+    assert {frozenset(each) for each in status.json["workers"]} == {frozenset(WORKER)}
     assert {frozenset(each) for each in status.json["accounts"]} == {frozenset({"account", "paused", "retry_at"})}
     assert set(status.json["totals"]) == TOTALS
     assert set(status.json["events"]) == {"accepted", "duplicate", "rejected"}
     assert set(status.json["calls"]) == {"attach", "numbers"}
     assert status.json["balanced"] is True
-    assert status.json["store"] == {"kind": "server", "at": stage.url, "schema": SCHEMA}
+    assert status.json["store"] == {"kind": "server", "at": stage.url, "schema": SCHEMA, "clock_stepped": None}
     assert "the books balance" in stage.trunkline("status").out
+
+
+def test_the_workers_that_live_are_listed_a_line_each(stage: Stage) -> None:
+    told = stage.trunkline("workers", "--json")
+    assert told.code == 0
+    assert [set(each) for each in told.json] == [WORKER]
+    (worker,) = told.json
+    assert (worker["threads"], worker["version"]) == (stage.settings.worker.threads, __version__)
+    (line,) = [each for each in stage.trunkline("workers").out.splitlines() if worker["configuration"] in each]
+    assert line.split()[:3] == [worker["host"], str(worker["pid"]), __version__]
+
+
+def test_where_no_worker_lives_the_commands_say_so(stage: Stage, tmp_path: Path) -> None:
+    config = tmp_path / "trunkline.toml"
+    config.write_text("[profiles.support]\ndirections = [{ type = 'inbound' }]\n", "utf-8")
+    words = {"TRUNKLINE_REDIS_URL": f"{stage.url.rpartition('/')[0]}/8", "TRUNKLINE_CONFIG": str(config)}
+    assert stage.trunkline("enqueue", "--profile", "support", "+14155550100", **words).code == 0
+    idle = stage.trunkline("workers", **words)
+    assert (idle.code, idle.out) == (0, "no worker lives; `trunkline up` or `trunkline worker` starts one\n")
+    assert stage.trunkline("workers", "--json", **words).json == []
+    assert "profile support waits: no worker lives" in stage.trunkline("status", **words).out
+    assert "no worker lives" in stage.trunkline("number", "+14155550100", **words).out
+    status = stage.trunkline("status", "--json", **words).json
+    assert [(each["carried"], bool(each["oldest_waiting_at"])) for each in status["profiles"]] == [(False, True)]
 
 
 def test_status_watch_shows_until_ctrl_c(stage: Stage) -> None:
@@ -320,6 +350,8 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Stage) -> None:
     assert listed(stage, "--code", "attempts_exhausted") == "d"
     shown = stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name)
     assert (shown.code, "BLACKLISTED" in shown.out) == (0, True)
+    assert "next cursor" not in shown.err
+    dead_letters_are_listed_page_by_page(stage)
 
     replayed = stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[0], "--json")
     assert (replayed.code, replayed.json) == (0, {"replayed": 1})
@@ -328,10 +360,26 @@ def test_dead_letters_are_listed_replayed_and_dropped(stage: Stage) -> None:
     assert (by_code.code, by_code.out) == (0, "3 replayed\n")
     stage.ends(DEAD_LETTERS, attached="abce", dead="d")
     dropped = stage.trunkline("dead", "drop", "--profile", DEAD_LETTERS.name, "--json")
-    assert (dropped.code, dropped.json) == (0, {"dropped": 1})
+    assert (dropped.code, dropped.json) == (0, {"dropped": 1, "given_back": 0})
     assert stage.entry(DEAD_LETTERS, "d").state is State.dropped
     assert stage.trunkline("dead", "replay", DEAD_LETTERS.numbers[3]).code == 1
     assert "no dead letters" in stage.trunkline("dead", "list", "--profile", DEAD_LETTERS.name).out
+
+
+def dead_letters_are_listed_page_by_page(stage: Stage) -> None:
+    """Three, then the last, as JSON and for people; stderr has the cursor while there is more."""
+    words = ("dead", "list", "--profile", DEAD_LETTERS.name, "--limit", "3")
+    first = stage.trunkline(*words, "--json")
+    assert first.err.startswith("next cursor: ")
+    cursor = first.err.split()[-1]
+    rest = stage.trunkline(*words, "--json", "--cursor", cursor)
+    assert rest.err == ""
+    assert DEAD_LETTERS.word([each["number"] for each in [*first.json, *rest.json]]) == "abcd"
+    shown = stage.trunkline(*words)
+    assert (shown.out.count("+1415"), shown.err.splitlines()[-1]) == (3, f"next cursor: {cursor}")
+    wrong = stage.trunkline(*words, "--cursor", "nowhere")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "'nowhere' is no cursor" in wrong.err
 
 
 def listed(stage: Stage, *options: str) -> str:
@@ -359,6 +407,9 @@ def test_a_paused_account_waits_visibly_until_it_is_resumed(stage: Stage) -> Non
     assert (account["paused"]["reason"], account["paused"]["by"]) == ("the PBX moves", "operator")
     assert account["paused"]["until"] is None
     assert "the PBX moves" in stage.trunkline("status").out
+    (waits,) = stage.trunkline("number", PAUSED_ACCOUNT.numbers[0], "--json").json
+    assert waits["account"] == name
+    assert waits["waiting_for"].startswith(f"the account {name} is paused by an operator: the PBX moves")
     assert stage.entry(PAUSED_ACCOUNT).state is State.queued
     assert stage.trunkline("resume", name).code == 0
     stage.ends(PAUSED_ACCOUNT, attached="a")
@@ -392,7 +443,7 @@ def test_cancel_asks_first_and_takes_out_what_waits(stage: Stage) -> None:
         assert (refused.code, "3 waiting numbers" in refused.err) == (1, True)
     assert stage.trunkline(*words, stdin="y\n").out.endswith("3 cancelled\n")
     alone = stage.trunkline("cancel", CANCEL.numbers[3], "--yes", "--json")
-    assert (alone.code, alone.json) == (0, {"cancelled": 1, "under_way": 0})
+    assert (alone.code, alone.json) == (0, {"cancelled": 1, "under_way": 0, "in_doubt": 0, "given_back": 0})
     assert stage.trunkline(*words, "--yes").code == 1
     states = [each.state for each in stage.entries(CANCEL)]
     assert states == [State.dropped] * 4 + [State.queued] * 2

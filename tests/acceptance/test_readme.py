@@ -80,7 +80,17 @@ def test_the_demo_ends_by_itself_with_every_number_attached_or_dead() -> None:
     ran = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
     document = json.loads(ran.stdout)
-    assert set(document) == {"store", "profiles", "accounts", "totals", "events", "calls", "balanced", "seconds"}
+    assert set(document) == {
+        "store",
+        "profiles",
+        "accounts",
+        "workers",
+        "totals",
+        "events",
+        "calls",
+        "balanced",
+        "seconds",
+    }
     totals = document["totals"]
     assert document["balanced"] is True
     assert totals["accepted"] == totals["attached"] + totals["dead"] + totals["coalesced"] == 300

@@ -9,8 +9,9 @@ from rich.console import Console, RenderableType
 from trunkline.cli import session
 from trunkline.cli.tables import dead_table, entries_view
 from trunkline.contract import State
-from trunkline.store.model import Entry
+from trunkline.store.model import AccountBook, Books, Entry, ProfileBook
 
+BOOKS = Books((ProfileBook("support", "default", None, {}),), (AccountBook("default", None, None),), {}, {}, {})
 AWKWARD = ("[/x]", "[red]100", "\\[b]", "[bold")
 
 
@@ -45,7 +46,7 @@ def entry(number: str) -> Entry:
 @pytest.mark.parametrize("number", AWKWARD)
 def test_a_number_is_shown_as_it_is(number: str) -> None:
     assert shown(dead_table([entry(number)])).count(number) == 3
-    assert shown(entries_view([entry(number)])).count(number) == 3
+    assert shown(entries_view([entry(number)], BOOKS)).count(number) == 3
 
 
 @pytest.mark.parametrize("text", AWKWARD)

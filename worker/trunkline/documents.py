@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
+from trunkline.moments import rfc3339
 from trunkline.store.model import Books, Entry, Pause
 from trunkline.store.rejections import Kept
 from trunkline.store.scripts import SCHEMA
 from trunkline.store_place import StorePlace
-
-
-def rfc3339(ms: int | None) -> str | None:
-    """Milliseconds since 1970 as RFC 3339 in UTC."""
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from trunkline.waiting import books_of, why_waiting
 
 
 def status_document(books: Books, place: StorePlace) -> dict[str, Any]:
-    """`status --json`: the books per profile and in all, and which store they are of."""
+    """`status --json`: the books per profile and in all, who works on them, and which store they are of."""
     return {
-        "store": {"kind": place.kind, "at": place.at, "schema": SCHEMA},
+        "store": {"kind": place.kind, "at": place.at, "schema": SCHEMA, "clock_stepped": _stepped(books)},
         "profiles": [
             {
                 "profile": book.profile,
                 "account": book.account,
                 **{name: book.counts[name] for name in ("queued", "attaching", "attached", "dead")},
                 "paused": _pause(book.paused),
+                "carried": book.carried,
+                "oldest_waiting_at": rfc3339(book.oldest_waiting_ms),
             }
             for book in books.profiles
         ],
@@ -37,6 +33,7 @@ def status_document(books: Books, place: StorePlace) -> dict[str, Any]:
             {"account": book.account, "paused": _pause(book.paused), "retry_at": rfc3339(book.retry_at_ms)}
             for book in books.accounts
         ],
+        "workers": workers_document(books),
         "totals": dict(books.totals),
         "events": dict(books.events),
         "calls": dict(books.calls),
@@ -44,13 +41,33 @@ def status_document(books: Books, place: StorePlace) -> dict[str, Any]:
     }
 
 
-def number_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """`number --json`: everything known of one number, an object a profile."""
+def workers_document(books: Books) -> list[dict[str, Any]]:
+    """`workers --json`: every worker process that lives, as it last spoke of itself."""
+    return [
+        {
+            "id": worker.id,
+            "host": worker.host,
+            "pid": worker.pid,
+            "version": worker.version,
+            "threads": worker.threads,
+            "busy": worker.busy,
+            "configuration": worker.configuration,
+            "seen_at": rfc3339(worker.seen_ms),
+        }
+        for worker in books.workers
+    ]
+
+
+def number_document(entries: Iterable[Entry], books: Books) -> list[dict[str, Any]]:
+    """`number --json`: everything known of one number, an object a profile; the books say what it waits for."""
     return [
         {
             "number": entry.number,
             "profile": entry.profile,
+            "account": books_of(entry, books)[1].account,
             "state": entry.state.value,
+            "waiting_for": why_waiting(entry, books),
+            "in_doubt": entry.in_doubt,
             "attempts": entry.attempts,
             "queued_at": rfc3339(entry.queued_ms),
             "updated_at": rfc3339(entry.updated_ms),
@@ -66,22 +83,19 @@ def number_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     ]
 
 
-def dead_document(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """`dead list --json`: dead letters, oldest first, with the API's own words."""
-    return [
-        {
-            "number": entry.number,
-            "profile": entry.profile,
-            "code": entry.dead_code,
-            "api_code": entry.api_code or None,
-            "message": entry.message,
-            "attempts": entry.attempts,
-            "dead_at": rfc3339(entry.dead_ms),
-            "event_ids": list(entry.event_ids),
-            "answer": entry.answer or None,
-        }
-        for entry in entries
-    ]
+def dead_document(letter: Entry) -> dict[str, Any]:
+    """One dead letter of `dead list --json`, with the API's own words."""
+    return {
+        "number": letter.number,
+        "profile": letter.profile,
+        "code": letter.dead_code,
+        "api_code": letter.api_code or None,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "dead_at": rfc3339(letter.dead_ms),
+        "event_ids": list(letter.event_ids),
+        "answer": letter.answer or None,
+    }
 
 
 def rejected_document(rejections: Iterable[Kept]) -> list[dict[str, Any]]:
@@ -109,6 +123,13 @@ def rejection_document(kept: Kept) -> dict[str, Any]:
         body = None
     request = {"method": kept.method, "url": kept.url, "headers": dict(kept.headers), "body": body}
     return {**summary, "first_at": rfc3339(kept.first_ms), **request}
+
+
+def _stepped(books: Books) -> dict[str, Any] | None:
+    if books.clock_stepped is None:
+        return None
+    by_ms, at_ms = books.clock_stepped
+    return {"by_s": by_ms / 1000, "at": rfc3339(at_ms)}
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

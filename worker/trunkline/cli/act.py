@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Annotated
+from functools import partial
+from itertools import islice, takewhile
+from typing import Annotated, Final
 
 import typer
 
@@ -20,6 +22,7 @@ from trunkline.cli.session import (
     fail,
     out,
     print_json,
+    print_json_list,
     session,
     spellings,
 )
@@ -29,6 +32,7 @@ from trunkline.documents import dead_document
 from trunkline.store import reading
 from trunkline.store.model import Dropped, Entry
 
+LETTERS_A_TABLE: Final = 500
 Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NUMBER...]")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="P", help="Only this profile's.")]
 CodeOption = Annotated[
@@ -41,22 +45,46 @@ AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 def dead_list(
     profile: ProfileOption = None,
     code: CodeOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="So many at most.")] = None,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="C", help="Go on after an earlier list: its `next cursor`.")
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
     sandbox: SandboxOption = False,
 ) -> None:
-    """Dead letters, oldest first.
+    """Dead letters, oldest first. Where --limit leaves some out, stderr says the cursor to go on with.
 
-    Example: trunkline dead list --profile support
+    Example: trunkline dead list --profile support --limit 100
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        letters = list(reading.dead_letters(opened.store, profile=profile, code=code))
+        try:
+            letters = reading.dead_letters(opened.store, profile=profile, code=code, after=cursor)
+        except ValueError as error:
+            fail(str(error), USAGE)
+        last = _show_dead(islice(letters, limit), json)
+        if last and next(letters, None):
+            err().print(f"next cursor: {reading.cursor_after(last)}", markup=False)
+
+
+def _show_dead(letters: Iterator[Entry], json: bool) -> Entry | None:
+    """Prints them as they are read; the last of them."""
+    last: Entry | None = None
+
+    def noted() -> Iterator[Entry]:
+        nonlocal last
+        for letter in letters:
+            last = letter
+            yield letter
+
     if json:
-        print_json(dead_document(letters))
-    elif letters:
-        out().print(dead_table(letters))
-    else:
+        print_json_list(dead_document(letter) for letter in noted())
+        return last
+    for page in iter(lambda: list(islice(noted(), LETTERS_A_TABLE)), []):
+        out().print(dead_table(page))
+    if not last:
         out().print("no dead letters")
+    return last
 
 
 @command
@@ -119,12 +147,10 @@ def cancel(
     if not (numbers or profile or source):
         fail("say which: NUMBER..., --profile P or --source S", USAGE)
     with session(config, sandbox=sandbox, json=json) as opened:
-        waiting = _waiting(opened, numbers, profile, source)
-        if waiting and not yes:
-            taken_out = f"{len(waiting):,} waiting numbers would be taken out, {waiting[0].number} the first."
-            err().print(taken_out, markup=False)
-            typer.confirm("Take them out?", abort=True, err=True)
-        done = opened.store.cancel((entry.profile, entry.number) for entry in waiting)
+        waiting = partial(_waiting, opened, numbers, profile, source, reading.now(opened.store))
+        if not yes:
+            _ask_first(waiting())
+        done = opened.store.cancel((entry.profile, entry.number) for entry in waiting())
     if json:
         counts = {"cancelled": done.dropped, "under_way": done.under_way}
         print_json({**counts, "in_doubt": done.in_doubt, "given_back": done.given_back})
@@ -142,7 +168,7 @@ def pause(
     profile: Annotated[
         str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "paused by hand",
+    reason: Annotated[str, typer.Option("--reason", help="Shown in status.")] = "no reason was given",
     config: ConfigOption = None,
     sandbox: SandboxOption = False,
 ) -> None:
@@ -205,9 +231,9 @@ def _gate(
 
 
 def _chosen(
-    opened: Session, numbers: list[str] | None, profile: str | None, code: str | None, every: bool
+    opened: Session, numbers: list[str] | None, profile: str | None, code: str | None, all_of_them: bool
 ) -> Iterable[tuple[str, str]]:
-    if not (numbers or profile or code or every):
+    if not (numbers or profile or code or all_of_them):
         fail("say which: NUMBER..., --profile P, --code C or --all", USAGE)
     letters: Iterable[Entry]
     if numbers:
@@ -219,13 +245,29 @@ def _chosen(
             if e.state is State.dead and profile in (None, e.profile) and code in (None, e.dead_code, e.api_code)
         ]
     else:
-        letters = reading.dead_letters(opened.store, profile=profile, code=code)
-    return [(entry.profile, entry.number) for entry in letters]
+        asked_ms = reading.now(opened.store)  # one that dies again meanwhile was not meant
+        every = reading.dead_letters(opened.store, profile=profile, code=code)
+        letters = takewhile(lambda letter: (letter.dead_ms or 0) <= asked_ms, every)
+    return ((entry.profile, entry.number) for entry in letters)
 
 
-def _waiting(opened: Session, numbers: list[str] | None, profile: str | None, source: str | None) -> list[Entry]:
+def _ask_first(waiting: Iterable[Entry]) -> None:
+    """Says how many there are, if any, and asks; holds none of them."""
+    count, first = 0, ""
+    for entry in waiting:
+        count += 1
+        first = first or entry.number
+    if count:
+        err().print(f"{count:,} waiting numbers would be taken out, {first} the first.", markup=False)
+        typer.confirm("Take them out?", abort=True, err=True)
+
+
+def _waiting(
+    opened: Session, numbers: list[str] | None, profile: str | None, source: str | None, asked_ms: int
+) -> Iterable[Entry]:
+    """What waits and was queued by then: what comes while somebody thinks about the question was not in it."""
     if not numbers:
-        return list(reading.waiting(opened.store, profile=profile, source=source))
+        return reading.waiting(opened.store, profile=profile, source=source, queued_by_ms=asked_ms)
     names = [text for raw in numbers for text in spellings(opened.settings, raw)]
     found = [entry for text in names for entry in reading.entries_of(opened.store, text)]
     return [

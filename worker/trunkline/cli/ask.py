@@ -1,4 +1,4 @@
-"""Commands that ask: status, number, check, audit, and a profile's register password."""
+"""Commands that ask: status, number, workers, check, audit, and a profile's register password."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from trunkline.cli.session import (
     spellings,
     tell_store,
 )
-from trunkline.cli.tables import books_table, entries_view, pairs_table
+from trunkline.cli.tables import books_table, entries_view, pairs_table, workers_table
 from trunkline.directions import Direction
-from trunkline.documents import number_document, rfc3339, status_document
+from trunkline.documents import number_document, status_document, workers_document
+from trunkline.moments import rfc3339
 from trunkline.opening import examine_for_work, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import Durability, reading, rejections
@@ -83,14 +84,31 @@ def number(
     """
     with session(config, sandbox=sandbox, json=json) as opened:
         found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
+        books = reading.books(opened.store)
     if json:
-        print_json(number_document(found))
+        print_json(number_document(found, books))
     elif found:
-        out().print(entries_view(found))
+        out().print(entries_view(found, books))
     else:
         err().print(f"nothing is known of {number}", markup=False)
     if not found:
         raise typer.Exit(FAILED)
+
+
+@command
+def workers(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
+    """The worker processes that live, on whichever host, and how busy each is.
+
+    Example: trunkline workers
+    """
+    with session(config, sandbox=sandbox, json=json) as opened:
+        books = reading.books(opened.store)
+    if json:
+        print_json(workers_document(books))
+    elif books.workers:
+        out().print(workers_table(books))
+    else:
+        out().print("no worker lives; `trunkline up` or `trunkline worker` starts one")
 
 
 @command

@@ -251,7 +251,7 @@ def _replay_one(stage: _Stage, books: Books) -> Books:
     if letter is None:
         return books
     out().print("\nOne of the dead letters:")
-    out().print(entries_view([letter]))
+    out().print(entries_view([letter], books))
     stage.sandbox.change(dead_rate=0.0)
     stage.store.replay([(letter.profile, letter.number)])
     books = _follow(stage.store, quiet=True)

@@ -28,7 +28,8 @@ from trunkline.cli.session import (
     sources_of,
 )
 from trunkline.cli.tables import pairs_table
-from trunkline.documents import rejected_document, rejection_document, rfc3339
+from trunkline.documents import rejected_document, rejection_document
+from trunkline.moments import rfc3339
 from trunkline.store import Store, rejections
 from trunkline.store.rejections import Kept
 from trunkline.words import printable

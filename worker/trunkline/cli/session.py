@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,16 @@ def session(config: Path | None, *, sandbox: bool, json: bool = False, publish: 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+def print_json_list(documents: Iterable[Any]) -> None:
+    """One JSON list on stdout, however long, as print_json has it; nothing of it is held."""
+    empty = True
+    for document in documents:
+        indented = json.dumps(document, ensure_ascii=False, indent=1).replace("\n", "\n ")
+        sys.stdout.write(f"{'[' if empty else ','}\n {indented}")
+        empty = False
+    sys.stdout.write("[]\n" if empty else "\n]\n")
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:

@@ -10,11 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.documents import rfc3339
+from trunkline.contract import State
+from trunkline.moments import rfc3339
 from trunkline.store.model import Books, Entry, Pause
+from trunkline.waiting import books_of, unattended, why_waiting
 
 ALWAYS = ("queued", "attaching", "attached", "dead")
 SELDOM = ("coalesced", "superseded", "dropped", "archived")  # shown where there are any
+DAY_MS = 24 * 3600 * 1000  # how long the status tells of a clock that stepped back
 COLOURS = {"attached": "green", "dead": "red", "attaching": "cyan", "queued": "yellow"}
 
 
@@ -22,9 +25,11 @@ def books_table(books: Books) -> RenderableType:
     """The books: a row a profile, the sum, and the conservation law."""
     columns = ("accepted", *ALWAYS, *(name for name in SELDOM if books.totals[name]))
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("profile", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", style=COLOURS.get(name), no_wrap=True)
+    widest = max((len(book.profile) for book in books.profiles), default=0)
+    table.add_column("profile", no_wrap=True, min_width=widest)
+    for name in columns:  # on a narrow terminal the line is wrapped, and no number is cut
+        width = max(len(name), len(f"{books.totals[name]:,}"))
+        table.add_column(name, justify="right", style=COLOURS.get(name), no_wrap=True, min_width=width)
     for book in books.profiles:
         table.add_row(book.profile, *(f"{book.counts[name]:,}" for name in columns))
     table.add_section()
@@ -36,18 +41,49 @@ def books_table(books: Books) -> RenderableType:
     ]
     paused = [_paused("profile", book.profile, book.paused) for book in books.profiles if book.paused]
     paused += [_paused("account", book.account, book.paused) for book in books.accounts if book.paused]
+    notices = [Text(notice, "yellow") for notice in notices_of(books)]
     verdict = Text("the books balance", "green") if books.balanced else Text("THE BOOKS DO NOT BALANCE", "bold red")
-    return Group(table, *(Text(line) for line in lines), *paused, verdict)
+    return Group(table, *(Text(line) for line in lines), *paused, *notices, verdict)
 
 
-def entries_view(entries: Iterable[Entry]) -> RenderableType:
-    """Everything known of a number, a block a profile."""
+def notices_of(books: Books) -> list[str]:
+    """What an operator should look at, a sentence each: numbers that nobody sends, a clock that stepped back."""
+    workers = len(books.workers)
+    waiting = [book for book in books.profiles if book.counts["queued"]]
+    unsent = [(book.profile, unattended(book, workers)) for book in waiting]
+    notices = [f"profile {profile} waits: {reason}" for profile, reason in unsent if reason]
+    if books.clock_stepped is not None:
+        by_ms, at_ms = books.clock_stepped
+        if books.now_ms - at_ms < DAY_MS:
+            stepped = f"the store's clock stepped back by {by_ms / 1000:g} s at {rfc3339(at_ms)}"
+            notices.append(f"{stepped}; look at the time service (NTP) of its host")
+    return notices
+
+
+def workers_table(books: Books) -> Table:
+    """The workers that live, a line each."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("host", "pid", "version", "threads busy", "configuration", "last seen"):
+        table.add_column(name, no_wrap=True)
+    for worker in books.workers:
+        seen = f"{max(0, books.now_ms - worker.seen_ms) / 1000:.0f} s ago"
+        busy = f"{worker.busy} of {worker.threads}"
+        row = (worker.host, str(worker.pid), worker.version, busy, worker.configuration, seen)
+        table.add_row(*(Text(text) for text in row))
+    return table
+
+
+def entries_view(entries: Iterable[Entry], books: Books) -> RenderableType:
+    """Everything known of a number, a block a profile; the books say what it waits for."""
     blocks: list[RenderableType] = []
     for entry in entries:
         rows: list[tuple[str, object]] = [
             ("number", entry.number),
             ("profile", entry.profile),
+            ("account", books_of(entry, books)[1].account),
             ("state", Text(entry.state.value, COLOURS.get(entry.state.value, ""))),
+            ("waits for", why_waiting(entry, books)),
+            ("in doubt", _doubt(entry)),
             ("attempts", entry.attempts),
             ("queued at", rfc3339(entry.queued_ms)),
             ("updated at", rfc3339(entry.updated_ms)),
@@ -60,6 +96,14 @@ def entries_view(entries: Iterable[Entry]) -> RenderableType:
         ]
         blocks += [pairs_table((name, value) for name, value in rows if value is not None), Text("")]
     return Group(*blocks[:-1])
+
+
+def _doubt(entry: Entry) -> str | None:
+    if not entry.in_doubt:
+        return None
+    if entry.state is State.dropped:
+        return "cancelled; an earlier call may have attached it"
+    return "an earlier call may have attached it"
 
 
 def dead_table(entries: Iterable[Entry]) -> Table:
@@ -87,7 +131,11 @@ def pairs_table(rows: Iterable[tuple[str, Any]]) -> Table:
 
 
 def _paused(kind: str, name: str, pause: Pause) -> Text:
+    if pause.by == "operator":
+        stopped = f"{kind} {name} is paused by an operator"
+    elif kind == "account":
+        stopped = f"the breaker of account {name} is open"
+    else:
+        stopped = f"{kind} {name} is paused by the API's answers"
     until = f", asked again at {rfc3339(pause.until_ms)}" if pause.until_ms else ""
-    return Text(
-        f"{kind} {name} is paused by {pause.by} since {rfc3339(pause.since_ms)}{until}: {pause.reason}", "yellow"
-    )
+    return Text(f"{stopped} since {rfc3339(pause.since_ms)}{until}: {pause.reason}", "yellow")

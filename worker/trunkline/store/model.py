@@ -277,22 +277,39 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class ProfileBook:
-    """A profile's counters; `carried`: a living worker's configuration has it as it was published."""
+    """A profile's counters, and what its numbers wait for. Times in server ms.
+
+    `carried`: a living worker's configuration has it as it was published. `due_ms`: when a batch of it may be claimed,
+    None where nothing waits that may go. `oldest_waiting_ms`: since when the oldest waits of those that go next.
+    `canary`: the attached number that is sent again before anything else of the profile goes, "" for none.
+    """
 
     profile: str
     account: str
     paused: Pause | None
     counts: Mapping[str, int]
     carried: bool = True
+    max_wait_ms: int = 0
+    due_ms: int | None = None
+    oldest_waiting_ms: int | None = None
+    canary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountBook:
-    """An account's pause, and when its automatic gate lets a probe through."""
+    """An account's pause, and when its automatic gate lets a probe through. Times in server ms.
+
+    `calls`: batches under way, of `most_calls` at once. `interval_ms`: between two requests, the next of them at
+    `next_slot_ms` (None: there was none yet).
+    """
 
     account: str
     paused: Pause | None
     retry_at_ms: int | None
+    calls: int = 0
+    most_calls: int = 1
+    interval_ms: float = 0
+    next_slot_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +336,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Everything that is counted, read in one transaction; `clock_stepped`: ms that the clock went back, and when."""
+    """Everything that is counted, read in one transaction at `now_ms` of the store's clock.
+
+    `clock_stepped`: ms that the clock went back, and when.
+    """
 
     profiles: tuple[ProfileBook, ...]
     accounts: tuple[AccountBook, ...]
@@ -328,6 +348,7 @@ class Books:
     calls: Mapping[str, int]
     workers: tuple[WorkerSeen, ...] = ()
     clock_stepped: tuple[int, int] | None = None
+    now_ms: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -345,7 +366,10 @@ def is_balanced(counts: Mapping[str, int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One number under one profile, as the store has it. Times are server ms."""
+    """One number under one profile, as the store has it. Times are server ms.
+
+    `in_doubt`: its last request may have arrived, and nobody knows. `held`: it waits for another profile's batch.
+    """
 
     profile: str
     number: str
@@ -364,3 +388,4 @@ class Entry:
     dead_code: str = ""
     dead_ms: int | None = None
     in_doubt: bool = False
+    held: bool = False

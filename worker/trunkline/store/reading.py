@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from trunkline.contract import State
+from trunkline.store import standing
 from trunkline.store.client import Store
 from trunkline.store.connect import translated
-from trunkline.store.model import STATES, AccountBook, Books, Entry, Outcome, Pause, ProfileBook, WorkerSeen
+from trunkline.store.model import STATES, Books, Entry, Outcome
 from trunkline.store.scripts import SCHEMA
 
 PAGE: Final = 500
-TOTALS: Final = (
-    "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
-)  # fmt: skip
+Position = tuple[float, str]  # of a dead letter: since when, and its member of the zset
 
 
 def books(store: Store) -> Books:
@@ -22,7 +22,8 @@ def books(store: Store) -> Books:
     with translated():
         profiles = _members(store, "policies")
         accounts = _members(store, "accounts")
-        living = _living(store)
+        now_ms = standing.time_of(store)
+        living = standing.living(store, now_ms)
         with store.client.pipeline(transaction=True) as pipe:
             pipe.hgetall(f"{store.prefix}books")
             pipe.hget(f"{store.prefix}meta", "stepped")
@@ -30,24 +31,24 @@ def books(store: Store) -> Books:
                 pipe.hgetall(f"{store.prefix}account:{account}")
             for profile in profiles:
                 pipe.hgetall(f"{store.prefix}policy:{profile}")
+            for profile in profiles:
                 pipe.hgetall(f"{store.prefix}books:{profile}")
-            replies: list[Any] = pipe.execute()
-        carried = _carried(store, {digest for digest, _ in living}, profiles)
-        workers = _workers(store, living)
-    common, stepped, rest = replies[0], replies[1], replies[2:]
-    of_accounts, of_profiles = rest[: len(accounts)], rest[len(accounts) :]
-    profile_books = tuple(
-        _profile_book(name, of_profiles[2 * i], of_profiles[2 * i + 1], carried[name])
-        for i, name in enumerate(profiles)
-    )
+            replies: Iterator[Any] = iter(pipe.execute())
+        common, stepped = next(replies), next(replies)
+        account_books = tuple(standing.account_book(account, next(replies)) for account in accounts)
+        policies = {profile: next(replies) for profile in profiles}
+        counted = {profile: next(replies) for profile in profiles}
+        profile_books = standing.profile_books(store, policies, counted, {digest for digest, _ in living})
+        workers = standing.workers(store, living)
     return Books(
         profiles=profile_books,
-        accounts=tuple(_account_book(name, fields) for name, fields in zip(accounts, of_accounts, strict=True)),
-        totals={name: sum(book.counts[name] for book in profile_books) for name in TOTALS},
+        accounts=account_books,
+        totals={name: sum(book.counts[name] for book in profile_books) for name in standing.COUNTS},
         events={name: int(common.get(name, 0)) for name in ("accepted", "duplicate", "rejected")},
         calls={"attach": int(common.get("calls", 0)), "numbers": int(common.get("numbers", 0))},
         workers=workers,
         clock_stepped=_stepped(stepped),
+        now_ms=now_ms,
     )
 
 
@@ -109,38 +110,77 @@ def entries(store: Store, names: Iterable[tuple[str, str]]) -> Iterator[Entry]:
     yield from _page(store, page)
 
 
-def dead_letters(store: Store, *, profile: str | None = None, code: str | None = None) -> Iterator[Entry]:
-    """Dead letters, oldest first, read in pages; `code` matches trunkline's code or the API's."""
-    names = (_split_name(member) for member in _dead_members(store))
-    for entry in entries(store, (name for name in names if profile in (None, name[0]))):
-        if entry.state is State.dead and code in (None, entry.dead_code, entry.api_code):
-            yield entry
+def now(store: Store) -> int:
+    """The store's time, ms."""
+    with translated():
+        return standing.time_of(store)
 
 
-def _dead_members(store: Store) -> Iterator[str]:
-    since, at_since = "-inf", set[str]()  # those of one millisecond that were read already
+def dead_letters(
+    store: Store, *, profile: str | None = None, code: str | None = None, after: str | None = None
+) -> Iterator[Entry]:
+    """Dead letters, oldest first, read in pages; `code` matches trunkline's code or the API's.
+
+    `after` is the cursor of the last one that was seen (cursor_after), ValueError for a text that is none.
+    """
+    names = (_split_name(member) for member in _dead_members(store, _position(after)))
+    return (
+        entry
+        for entry in entries(store, (name for name in names if profile in (None, name[0])))
+        if entry.state is State.dead and code in (None, entry.dead_code, entry.api_code)
+    )
+
+
+def cursor_after(letter: Entry) -> str:
+    """Where the dead letters after this one begin, for dead_letters."""
+    place = f"{letter.dead_ms} {letter.profile} {letter.number}"
+    return urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> Position | None:
+    if cursor is None:
+        return None
+    try:
+        since, profile, number = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        return float(since), f"{profile} {number}"
+    except ValueError as error:
+        raise ValueError(f"{cursor!r} is no cursor; `next cursor` of an earlier list says one") from error
+
+
+def _dead_members(store: Store, after: Position | None) -> Iterator[str]:
+    skip = 0
     while True:
+        since = "-inf" if after is None else repr(after[0])
         with translated():
             page: Any = store.client.zrangebyscore(
-                f"{store.prefix}dead", since, "+inf", start=0, num=PAGE + len(at_since), withscores=True
+                f"{store.prefix}dead", since, "+inf", start=skip, num=PAGE, withscores=True
             )
-        fresh = [(str(member), score) for member, score in page if str(member) not in at_since]
-        if not fresh:
+        places = [(float(score), str(member)) for member, score in page]
+        fresh = [place for place in places if after is None or place > after]
+        yield from (member for _, member in fresh)
+        if len(places) < PAGE:
             return
-        yield from (member for member, _ in fresh)
-        newest = fresh[-1][1]
-        at_since = {str(member) for member, score in page if score == newest}
-        since = repr(newest)
+        skip = 0 if fresh else skip + PAGE
+        after = fresh[-1] if fresh else after
 
 
-def waiting(store: Store, *, profile: str | None = None, source: str | None = None) -> Iterator[Entry]:
-    """Numbers that wait for a call or are in one, by profile and by the source of their first event."""
+def waiting(
+    store: Store, *, profile: str | None = None, source: str | None = None, queued_by_ms: int | None = None
+) -> Iterator[Entry]:
+    """Numbers that wait for a call or are in one, by profile and by the source of their first event.
+
+    `queued_by_ms` leaves out those that were queued later.
+    """
     with translated():
         profiles = _members(store, "policies")
     for name in profiles:
         if profile in (None, name):
             for entry in entries(store, ((name, number) for number in _places(store, name))):
-                if entry.state in (State.queued, State.attaching) and source in (None, entry.source):
+                if (
+                    entry.state in (State.queued, State.attaching)
+                    and source in (None, entry.source)
+                    and (queued_by_ms is None or entry.queued_ms <= queued_by_ms)
+                ):
                     yield entry
 
 
@@ -209,51 +249,6 @@ def _list_backwards(store: Store, name: str) -> Iterator[str]:
         last -= PAGE
 
 
-def _living(store: Store) -> list[tuple[str, str]]:
-    """The (digest, id) of every worker that lives."""
-    seconds, micros = store.client.time()
-    now = store.now_ms if store.now_ms is not None else int(seconds) * 1000 + int(micros) // 1000
-    found = store.client.zrangebyscore(f"{store.prefix}workers", f"({now}", "+inf")
-    pairs = (str(member).partition(" ") for member in found)
-    return [(digest, worker) for digest, _, worker in pairs]
-
-
-def _carried(store: Store, digests: set[str], profiles: list[str]) -> dict[str, bool]:
-    """Of each profile, whether a living worker's configuration has it just as it was published."""
-    with store.client.pipeline(transaction=False) as pipe:
-        for profile in profiles:
-            pipe.hget(f"{store.prefix}policy:{profile}", "fp")
-            for digest in sorted(digests):
-                pipe.hget(f"{store.prefix}config:{digest}", f"p:{profile}")
-        replies: list[str | None] = pipe.execute()
-    width = 1 + len(digests)
-    found = {}
-    for index, profile in enumerate(profiles):
-        published, *configured = replies[index * width : (index + 1) * width]
-        found[profile] = any(text is not None and text.partition(" ")[0] == published for text in configured)
-    return found
-
-
-def _workers(store: Store, living: list[tuple[str, str]]) -> tuple[WorkerSeen, ...]:
-    with store.client.pipeline(transaction=False) as pipe:
-        for _, worker in living:
-            pipe.hgetall(f"{store.prefix}worker:{worker}")
-        replies: list[dict[str, str]] = pipe.execute()
-    return tuple(
-        WorkerSeen(
-            id=worker,
-            host=fields.get("host", ""),
-            pid=int(fields.get("pid", 0)),
-            version=fields.get("version", ""),
-            threads=int(fields.get("threads", 0)),
-            busy=int(fields.get("busy", 0)),
-            configuration=digest,
-            seen_ms=_ms(fields.get("seen")) or 0,
-        )
-        for (digest, worker), fields in sorted(zip(living, replies, strict=True), key=lambda each: each[0])
-    )
-
-
 def _stepped(text: str | None) -> tuple[int, int] | None:
     by, _, at = (text or "").partition(" ")
     return (int(by), int(at)) if at else None
@@ -294,33 +289,8 @@ def _entry(profile: str, number: str, fields: dict[str, str]) -> Entry:
         dead_code=fields.get("dc", ""),
         dead_ms=moment("da"),
         in_doubt=fields.get("v") == "d",
+        held="h" in fields,
     )
-
-
-def _profile_book(name: str, policy: dict[str, str], book: dict[str, str], carried: bool) -> ProfileBook:
-    counts = {field: int(book.get(field, 0)) for field in TOTALS}
-    return ProfileBook(name, policy.get("a", ""), _profile_pause(policy), counts, carried)
-
-
-def _profile_pause(policy: dict[str, str]) -> Pause | None:
-    if "op" in policy:
-        return Pause(policy["op"], _ms(policy.get("opt")), None, "operator")
-    if "au" in policy:
-        return Pause(policy["au"], _ms(policy.get("aut")), None, "api")
-    return None
-
-
-def _account_book(name: str, fields: dict[str, str]) -> AccountBook:
-    retry_at = _ms(fields.get("gu"))
-    if "op" in fields:
-        return AccountBook(name, Pause(fields["op"], _ms(fields.get("opt")), None, "operator"), retry_at)
-    if "gu" in fields:
-        return AccountBook(name, Pause(fields.get("gr", ""), _ms(fields.get("gt")), retry_at, "api"), retry_at)
-    return AccountBook(name, None, None)
-
-
-def _ms(value: Any) -> int | None:
-    return None if value is None else int(float(value))
 
 
 def _split_name(member: str) -> tuple[str, str]:
