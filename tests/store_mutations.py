@@ -27,7 +27,9 @@ MUTATIONS = (
         "a push does not make its profile due", "push", "  list[#list + 1] = n\n  schedule(p)", "  list[#list + 1] = n"
     ),
     Mutation("a reap does not make its profile due", "reap", "  schedule(p)\n  reaped", "  reaped"),
-    Mutation("a paused profile stays due", "prelude", "pol.gone or pol.op or pol.au", "pol.gone or pol.au"),
+    Mutation(
+        "a paused profile stays due", "prelude", "if pol.op or pol.au then return nil", "if pol.au then return nil"
+    ),
     Mutation("a resumed account is not made due", "gate", "  to_touch[name] = true\n"),
     Mutation("a settled batch keeps its lease", "prelude", "  call('ZREM', P .. 'leases', id)\n"),
     Mutation("a settled batch stays", "prelude", "  call('DEL', P .. 'batch:' .. id)\n"),
@@ -48,27 +50,82 @@ MUTATIONS = (
         "\nend_batch(id, a, numbers)\n",
     ),
     Mutation("the books miss a replay", "replay", "    move(p, 'd', 'q')\n", rare=True),
-    Mutation("the books miss what is superseded", "push", "  move(p, s, 's')\n"),
-    Mutation("an event with a refusal leaves a mark", "push", "  elseif clean then\n", "  else\n"),
-    Mutation("the older of two events wins", "push", "or t <= at then", "or t >= at then"),
+    Mutation("the books miss what is superseded", "prelude", "  move(p, s, 's')\n"),
     Mutation(
-        "what is attached is not listed for the archive",
+        "an event with a refusal leaves a mark", "push", "    if clean and not full then\n", "    if not full then\n"
+    ),
+    Mutation("the older of two events wins", "prelude", "c.t > best.t", "c.t < best.t"),
+    Mutation(
+        "what is attached is not in the log of ends",
         "settle",
-        "    move(p, 'f', 'a')\n    close_entry(p, n)",
-        "    move(p, 'f', 'a')",
-        rare=True,
+        "    ends(p, n)\n    last_attached = n",
+        "    last_attached = n",
     ),
     Mutation(
-        "what is archived keeps its directions",
-        "archive",
-        "call('HDEL', P .. 'route:' .. pol.a .. ':' .. n, d)",
-        "local _ = d",
-        rare=True,
+        "what dies is not in the log of ends",
+        "prelude",
+        "NOW, p .. ' ' .. n)\n  ends(p, n)\nend",
+        "NOW, p .. ' ' .. n)\nend",
+    ),
+    Mutation("what is archived wants its directions for ever", "archive", "  withdraw(n, p)\n", rare=True),
+    Mutation(
+        "the owner of a direction does not go again",
+        "settle",
+        "or what == 'dead') then reassert(a, n, p, dirs) end",
+        "or what == 'dead') then local _ = 0 end",
+    ),
+    Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
+    # corrections
+    Mutation(
+        "a cancel gives nothing back", "drop", "given_back + release(pol.a, n, p, pol.dirs, sent)", "given_back + 0"
     ),
     Mutation(
-        "the owner of a direction does not go again", "settle", "then reassert(a, n, p) end", "then local _ = 0 end"
+        "a cancel under way gives nothing back",
+        "settle",
+        "    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end\n",
     ),
-    Mutation("a contended number is only read back", "claim", "e[6] or e[10]", "e[6]", rare=True),
+    # configurations
+    Mutation("an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and"),
+    Mutation("a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true"),
+    Mutation("the oldest configuration counts", "prelude", "return known[x] > known[y]", "return known[x] < known[y]"),
+    Mutation("a claim stays where the profile was", "claim", "        remove_claim(there, p)\n", rare=True),
+    # attempts, the breaker, the canary
+    Mutation(
+        "trouble of the gateway spends an attempt",
+        "settle",
+        "  if o[8] == 1 then\n    call(",
+        "  if false then\n    call(",
+    ),
+    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1"),
+    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')"),
+    Mutation(
+        "a suspect batch is not split", "settle", "failed < healthy_at then return true", "false then return true"
+    ),
+    Mutation(
+        "others of a profile do not wait for the canary",
+        "prelude",
+        "  if canary ~= false then return canary end\n",
+        rare=True,
+    ),
+    Mutation("a canary that was refused dies", "settle", "n == canary and what == 'dead'", "false", rare=True),
+    Mutation(
+        "a worker that lives counts as crashed", "reap", "local crashed = not is_living(b[6])", "local crashed = true"
+    ),
+    # the clock, and a server without memory
+    Mutation("nobody notices that the clock stepped back", "beat", "if back > STEP then", "if false then"),
+    Mutation(
+        "a retry waits until the clock has caught up",
+        "retime",
+        "      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])\n      call('HSET', key, 'n', at, 'u', NOW)\n",
+    ),
+    Mutation(
+        "a lease lasts until the clock has caught up",
+        "retime",
+        "      call('ZADD', P .. 'leases', NOW + length, held[i])\n",
+    ),
+    Mutation("a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then"),
+    Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua"),
+    Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua"),
 )
 
 
