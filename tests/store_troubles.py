@@ -63,7 +63,7 @@ def _refuses(client: redis.Redis) -> bool:
 TROUBLES: dict[str, tuple[Breaking, str]] = {
     "OOM": (out_of_memory, "out of memory: raise maxmemory"),
     "READONLY": (read_only, "read-only replica"),
-    "MASTERDOWN": (without_its_primary, "replica that has lost its primary"),
+    "MASTERDOWN": (without_its_primary, "replica that has lost its primary|read-only replica"),
     "NOREPLICAS": (without_replicas, "min-replicas-to-write"),
     "MISCONF": (without_a_disk, "can't write to its disk"),
     "BUSY": (busy, "busy with somebody's script"),

@@ -61,6 +61,7 @@ event_id = "id"
 profile = "support"
 """
 HOOK_KEY: Final = "hook-key"
+REGISTER: Final = (b"{tl}:meta", b"{tl}:worker")
 
 
 @dataclass
@@ -185,10 +186,11 @@ class Site:
         return int(self.store.client.zcard("{tl}:leases"))
 
     def dump(self) -> dict[bytes, bytes]:
-        """Every key of the store by URL, byte for byte."""
+        """Every key of the store by URL, byte for byte, but for what workers say of themselves meanwhile."""
         assert self.settings.store.url is not None
         with connect(self.settings.store.url.get_secret_value(), decode_responses=False) as client:
-            return {key: client.dump(key) for key in client.scan_iter()}
+            keys = [key for key in client.scan_iter() if not key.startswith(REGISTER)]
+            return {key: client.dump(key) for key in keys}
 
     def server(self) -> int:
         """The process that serves the store now."""

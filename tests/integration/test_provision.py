@@ -53,7 +53,7 @@ def working(store: Store, *, me: Reply = (200, {}, b"{}"), lease_s: float = 60.0
             {"name": "default", "base_url": url, "key": key, "requests_per_second": 1000.0}
         )
         settings = Settings(accounts={"default": account}, profiles={"support": PROFILE})
-        store.publish(policies_of(settings), whole=True)
+        store.publish(policies_of(settings))
         with closing(BlandApi(account)) as api:
             desks = {"default": Desk(api, url, 30.0, 900.0)}
             yield Worker(

@@ -66,6 +66,7 @@ ARGUMENTS: Final[Mapping[str, str]] = MappingProxyType(
         "ZRANGEBYSCORE": "Kz 0 1",
         "ZREM": "Kz m",
         "ZREMRANGEBYSCORE": "Kz 2 3",
+        "ZREVRANGE": "Kz 0 0",
         "ZSCAN": "Kz 0 COUNT 1",
         "ZSCORE": "Kz m",
     }

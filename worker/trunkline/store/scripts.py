@@ -43,6 +43,7 @@ def load() -> dict[str, Script]:
     """Every script, read from the package's data."""
     folder = files(__package__) / "lua"
     prelude = (folder / "prelude.lua").read_text(encoding="utf-8")
+    prelude = prelude.replace("-- @ownership\n", (folder / "ownership.lua").read_text(encoding="utf-8"))
     return {name: assembled(name, prelude, (folder / f"{name}.lua").read_text(encoding="utf-8")) for name in NAMES}
 
 
