@@ -77,17 +77,32 @@ MUTATIONS = (
     Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
     # corrections
     Mutation(
-        "a cancel gives nothing back", "drop", "given_back + release(pol.a, n, p, pol.dirs, sent)", "given_back + 0"
+        "a cancel gives nothing back",
+        "drop",
+        "given_back + release(pol.a, n, p, pol.dirs, sent)",
+        "given_back + 0",
+        rare=True,
     ),
     Mutation(
         "a cancel under way gives nothing back",
         "settle",
         "    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end\n",
+        rare=True,
     ),
     # configurations
-    Mutation("an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and"),
-    Mutation("a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true"),
-    Mutation("the oldest configuration counts", "prelude", "return known[x] > known[y]", "return known[x] < known[y]"),
+    Mutation(
+        "an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and", rare=True
+    ),
+    Mutation(
+        "a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true", rare=True
+    ),
+    Mutation(
+        "the oldest configuration counts",
+        "prelude",
+        "return known[x] > known[y]",
+        "return known[x] < known[y]",
+        rare=True,
+    ),
     Mutation("a claim stays where the profile was", "claim", "        remove_claim(there, p)\n", rare=True),
     # attempts, the breaker, the canary
     Mutation(
@@ -95,11 +110,16 @@ MUTATIONS = (
         "settle",
         "  if o[8] == 1 then\n    call(",
         "  if false then\n    call(",
+        rare=True,
     ),
-    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1"),
-    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')"),
+    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1", rare=True),
+    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')", rare=True),
     Mutation(
-        "a suspect batch is not split", "settle", "failed < healthy_at then return true", "false then return true"
+        "a suspect batch is not split",
+        "settle",
+        "failed < healthy_at then return true",
+        "false then return true",
+        rare=True,
     ),
     Mutation(
         "others of a profile do not wait for the canary",
@@ -109,23 +129,31 @@ MUTATIONS = (
     ),
     Mutation("a canary that was refused dies", "settle", "n == canary and what == 'dead'", "false", rare=True),
     Mutation(
-        "a worker that lives counts as crashed", "reap", "local crashed = not is_living(b[6])", "local crashed = true"
+        "a worker that lives counts as crashed",
+        "reap",
+        "local crashed = not is_living(b[6])",
+        "local crashed = true",
+        rare=True,
     ),
     # the clock, and a server without memory
-    Mutation("nobody notices that the clock stepped back", "beat", "if back > STEP then", "if false then"),
+    Mutation("nobody notices that the clock stepped back", "beat", "if back > STEP then", "if false then", rare=True),
     Mutation(
         "a retry waits until the clock has caught up",
         "retime",
         "      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])\n      call('HSET', key, 'n', at, 'u', NOW)\n",
+        rare=True,
     ),
     Mutation(
         "a lease lasts until the clock has caught up",
         "retime",
         "      call('ZADD', P .. 'leases', NOW + length, held[i])\n",
+        rare=True,
     ),
-    Mutation("a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then"),
-    Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua"),
-    Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua"),
+    Mutation(
+        "a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then", rare=True
+    ),
+    Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua", rare=True),
+    Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua", rare=True),
 )
 
 

@@ -20,7 +20,7 @@ from trunkline.store import Store
 from trunkline.store.scripts import Script
 
 MACHINE = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 HUNT = settings(
     MACHINE, max_examples=3_000, phases=[Phase.generate], report_multiple_bugs=False, print_blob=False, derandomize=True
