@@ -169,7 +169,11 @@ def test_trouble_with_the_account_sends_everything_back_as_it_was() -> None:
 def test_a_check_kills_nobody_but_an_explicit_refusal_does() -> None:
     number = Leased(A, attempts=50, verify="c", attached_under="fp", unread=2)
     for outcome in (Verify(A, "http_500", "m"), Retry(A, "api_failed", "m")):
-        told = settled(sending(number), Outcomes({A: outcome}), trouble=None)
-        assert told.others[0].kind == "verify", outcome
+        for verdict in (Outcomes({A: outcome}), failed(outcome)):
+            told = settled(sending(number), verdict, trouble=None)
+            assert told.others[0].kind == "verify", outcome
+            assert told.unsent == (A,)  # it is attached, and not in doubt
+        early = settled(sending(replace(number, attempts=0)), Outcomes({A: outcome}), trouble=None)
+        assert (early.others[0].kind, early.unsent) == ("verify", (A,))
     refusal = Dead(A, DeadCode.rejected_by_api, None, "not owned")
     assert settled(sending(number), Outcomes({A: refusal}), trouble=None).others[0].kind == "dead"

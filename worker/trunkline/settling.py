@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
@@ -50,12 +51,13 @@ def settlement_of(
             found = [number for number, outcome in by_number.items() if isinstance(outcome, Attached)]
             attached += tuple(found)
             others += told.outcomes(by_number)
+            unsent += told.still_checked(by_number)
             healthy = any(isinstance(each, Attached | Dead) for each in by_number.values())
             refused = _refused_alike(verdict)
         case CallFailed(by_number):
-            untouched = [each for each in checked.to_send if told.untouched(each, by_number[each.number])]
+            untouched = told.still_checked(by_number) + told.still_in_doubt(by_number)
             others += told.free(by_number, untouched)
-            unsent += _named(untouched)
+            unsent += untouched
             trouble = told.with_price(trouble, by_number)
         case SplitBatch():
             split, refused = told.split(verdict)
@@ -93,6 +95,12 @@ def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:
     return tuple(each.number for each in numbers)
 
 
+def _doubtful(others: list[Other], numbers: tuple[str, ...]) -> list[Other]:
+    return [
+        replace(each, kind="verify") if each.number in numbers and each.kind == "retry" else each for each in others
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
     """The words for the numbers of one batch."""
@@ -114,16 +122,25 @@ class _Told:
     def outcomes(self, by_number: dict[str, Outcome]) -> list[Other]:
         to_send = self.checked.to_send
         told = [(each, by_number[each.number]) for each in to_send if each.number in by_number]
-        return [self._other(each, outcome) for each, outcome in told if not isinstance(outcome, Attached)]
+        others = [self._other(each, outcome) for each, outcome in told if not isinstance(outcome, Attached)]
+        return _doubtful(others, self.still_checked(by_number))
 
-    def free(self, by_number: dict[str, Retry | Verify], untouched: list[Leased]) -> list[Other]:
+    def free(self, by_number: dict[str, Retry | Verify], untouched: tuple[str, ...]) -> list[Other]:
         others = [self._other(each, by_number[each.number], free=True) for each in self.checked.to_send]
-        doubtful = _named(untouched)
-        return [replace(other, kind="verify") if other.number in doubtful else other for other in others]
+        return _doubtful(others, untouched)
 
-    def untouched(self, each: Leased, outcome: Retry | Verify) -> bool:
-        """Whether a number had a doubt or a check before a call that was not processed: it has it still."""
-        return isinstance(outcome, Retry) and (each.verify == "d" or self._only_checked(each))
+    def still_checked(self, by_number: Mapping[str, Outcome]) -> tuple[str, ...]:
+        """Attached numbers that were sent again as no read-back worked, and of which nothing became clear by that."""
+        return tuple(
+            each.number
+            for each in self.checked.to_send
+            if isinstance(by_number.get(each.number), Retry | Verify) and self._only_checked(each)
+        )
+
+    def still_in_doubt(self, by_number: Mapping[str, Retry | Verify]) -> tuple[str, ...]:
+        """Numbers that were in doubt before a call that was certainly not processed."""
+        doubtful = (each.number for each in self.checked.to_send if each.verify == "d")
+        return tuple(number for number in doubtful if isinstance(by_number[number], Retry))
 
     def with_price(self, trouble: Trouble | None, by_number: dict[str, Retry | Verify]) -> Trouble | None:
         if trouble is None or len(self.checked.to_send) != 1:
