@@ -209,7 +209,7 @@ class Driver:
             if known.state is State.queued and entry.next_attempt_ms is None:
                 known.not_before = 0
             elif known.state is State.queued and entry.next_attempt_ms is not None:
-                assert entry.next_attempt_ms <= max(known.not_before, self.now + LEASE_MS)
+                assert entry.next_attempt_ms <= max(known.not_before, self.latest + LEASE_MS)
                 if self.latest == self.now:
                     assert entry.next_attempt_ms <= self.now + LEASE_MS, "the clock stepped back, and it waits for it"
                 known.not_before = min(known.not_before, entry.next_attempt_ms)
@@ -477,7 +477,10 @@ class Driver:
 
     def _nobody_waits_for(self, batch: Batch) -> bool:
         """Profiles that waited for a number of this batch may go when it ends."""
-        others = ((p, leased.number) for leased in batch.numbers for p in PROFILES if p != batch.profile)
+        stayed = (
+            PROFILES.keys() - self.model.moved - {batch.profile}
+        )  # who moved may wait elsewhere
+        others = ((p, leased.number) for leased in batch.numbers for p in sorted(stayed))
         return all(
             (entry.next_attempt_ms or 0) <= self.model.entries[entry.profile, entry.number].not_before
             for entry in reading.entries(self.store, others)
@@ -527,8 +530,12 @@ class Driver:
                 if owner in (None, last) or entry is None or entry.state is not State.attached:
                     continue
                 sends = entry.attached_under == self.model.profiles[owner or ""].fingerprint
-                if sends and (last not in claims or claims[last] < claims[owner or ""]):
+                if sends and self._newest(last, number) < claims[owner or ""]:
                     yield f"{direction} of {number} belongs to {owner}, and {last} configured it last"
+
+    def _newest(self, profile: str, number: str) -> float:
+        """The claim of a profile on whichever account it has taken it to; one that has none wants nothing."""
+        return max((claims.get(profile, 0) for (_, n), claims in self.model.claims.items() if n == number), default=0)
 
     def everything(self) -> dict[bytes, bytes]:
         """The whole keyspace."""

@@ -25,6 +25,7 @@ NAMES: Final = (
     "drop",
     "archive",
     "retime",
+    "books",
     "reject",
     "audit",
 )
