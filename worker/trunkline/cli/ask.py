@@ -34,7 +34,7 @@ from trunkline.documents import number_document, status_document, workers_docume
 from trunkline.moments import rfc3339
 from trunkline.opening import examine_for_work, open_store
 from trunkline.settings import Account, Settings
-from trunkline.store import Durability, reading, rejections
+from trunkline.store import Durability, auditing, reading, rejections
 from trunkline.store.examining import EARLY_WAITAOF, try_a_write
 from trunkline.store_place import place_of
 from trunkline.vault import KeptPassword, Vault
@@ -134,16 +134,20 @@ def check(
 
 @command
 def audit(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
-    """Checks every entry against the store's invariants; it looks at everything, so not for a busy hour.
+    """Checks every entry against the store's invariants, a little at a time, while everything goes on.
 
     Example: trunkline audit
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        wrong = opened.store.audit()
+        found = auditing.audit(opened.store)
+    wrong = [str(each) for each in found.wrong]
     if json:
-        print_json({"wrong": wrong})
+        print_json({"wrong": wrong, "undecided": list(found.undecided)})
     else:
-        out().print(escape("\n".join(wrong)) if wrong else "[green]everything is where it belongs[/]")
+        for sentence in wrong or ["everything is where it belongs"]:
+            out().print(sentence, style="red" if wrong else "green", markup=False)
+        for sentence in found.undecided:
+            err().print(sentence, style="yellow", markup=False)
     if wrong:
         raise typer.Exit(FAILED)
 
