@@ -14,7 +14,7 @@ from servers import Server
 from store_audit import found_at_once, found_in_slices
 from store_damage import DAMAGE, Damage, furnish
 from store_steps import LEASE_MS, delivery, number, others, publish, push
-from trunkline.store import Store, auditing
+from trunkline.store import Store, auditing, mending
 from trunkline.store.client import LeaseLost
 from trunkline.store.findings import WRONG, Audit
 from trunkline.store.model import Batch, Settlement
@@ -183,6 +183,22 @@ def test_what_is_damaged_while_the_system_runs_is_said(busy: Busy, server: Serve
         client.zadd(f"{store.prefix}dead", {"support +19": 1})
         client.zadd(f"{store.prefix}retry:care", {"+19": 4_000_000_000_000})
         assert {each.code for each in audited(store).wrong} == {"run", "in_flight", "dead_only", "place_only"}
+
+
+def test_it_is_mended_while_the_system_runs(busy: Busy, server: Server) -> None:
+    with server.client() as client:
+        store = Store(client)
+        for index in range(6):
+            client.hincrby(f"{store.prefix}account:default", "run", 1)
+            client.sadd(f"{store.prefix}inflight:default", NUMBERS[index])
+            client.rpush(f"{store.prefix}ready:{PROFILES[index % 3]}", NUMBERS[-index])
+            client.lpop(f"{store.prefix}ready:{PROFILES[index % 3]}")
+            client.hincrby(f"{store.prefix}books:{PROFILES[index % 3]}", "attached", 1)
+            mending.repair(store, rest=lambda _: None)
+        busy.stop()
+        mending.repair(store)
+        assert found_at_once(store) == []
+        assert auditing.audit(store) == Audit(())
 
 
 def test_no_slice_holds_the_server_for_longer_than_10_ms(valkey: Server) -> None:

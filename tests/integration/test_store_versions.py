@@ -40,6 +40,7 @@ MOVES: Final[Mapping[str, Callable[[Store, str], object]]] = {
     "archive": lambda store, _: store.archive(0),
     "retime": lambda store, _: store.run("retime", ""),
     "inspect": lambda store, _: store.run("inspect", "waiting"),
+    "mend": lambda store, _: store.run("mend", "names", *NAME[0]),
     "reject": lambda store, _: rejections.keep(store, REJECTION, counts=True),
 }
 

@@ -37,12 +37,35 @@ def audit(store: Store, *, rest: Callable[[float], None] = time.sleep, slack_ms:
     return Auditor(store, rest, slack_ms).run()
 
 
+class Scan:
+    """Walks through the keys of a store, and rests after each step for as long as that took."""
+
+    def __init__(self, store: Store, rest: Callable[[float], None]) -> None:
+        self._store = store
+        self._rest = rest
+
+    def keys(self, kind: str) -> Iterator[str]:
+        """The keys that begin so, without the store's prefix: all that are there all the while; some may come twice."""
+        prefix = self._store.prefix
+        pattern = re.sub(r"[\[\]*?\\]", r"\\\g<0>", prefix) + kind + "*"
+        cursor: Any = 0
+        while True:
+            started = time.monotonic()
+            with translated():
+                cursor, keys = self._store.client.scan(cursor, match=pattern, count=SCANNED)
+            self._rest(time.monotonic() - started)
+            yield from (str(key).removeprefix(prefix) for key in keys)
+            if int(cursor) == 0:
+                return
+
+
 class Auditor:
     """One audit."""
 
     def __init__(self, store: Store, rest: Callable[[float], None], slack_ms: int) -> None:
         self._store = store
         self._rest = rest
+        self._keys = Scan(store, rest).keys
         self._slack_ms = slack_ms
         self._wrong: list[Finding] = []
         self._undecided: list[str] = []
@@ -50,6 +73,7 @@ class Auditor:
         self._placed: set[Name] = set()  # in ready or split
         self._placed_twice: set[Name] = set()
         self._carried: set[Name] = set()  # by a batch
+        self._counted: dict[str, tuple[str, dict[str, int]]] = {}
         self._found: dict[str, Counter[str]] = {}  # by profile, the states of its entries
 
     def run(self) -> Audit:
@@ -65,7 +89,7 @@ class Auditor:
         self._compare_books(profiles)
         self._look_at_due(profiles, accounts)
         self._look_at_rejections(rejections)
-        return Audit(tuple(self._wrong), tuple(self._undecided))
+        return Audit(tuple(self._wrong), tuple(self._undecided), self._counted)
 
     # -- numbers
 
@@ -77,7 +101,7 @@ class Auditor:
                         if name in self._placed:
                             self._placed_twice.add(name)
                         self._placed.add(name)
-            for page in _paged(self._scores(f"retry:{profile}"), PAGE):
+            for page in paged(self._scores(f"retry:{profile}"), PAGE):
                 self._suspects.update((profile, each) for each in self._ask("retry", profile, *page))
 
     def _list_backwards(self, profile: str, where: str, size: int) -> Iterator[list[str]]:
@@ -92,7 +116,7 @@ class Auditor:
             last -= size
 
     def _read_carried(self) -> None:
-        for page in _paged(self._leases(), BATCHES):
+        for page in paged(self._leases(), BATCHES):
             for _, profile, _, text, _, _ in self._ask("batches", *page):
                 self._carried.update((profile, each) for each in text.split("\n"))
 
@@ -102,7 +126,7 @@ class Auditor:
         claims: list[Name] = []
         batches: list[str] = []
         rejections: list[str] = []
-        for key in self._scan(""):
+        for key in self._keys(""):
             kind, _, rest = key.partition(":")
             owner, _, number = rest.partition(":")
             match kind:
@@ -126,7 +150,7 @@ class Auditor:
 
     def _look_at_entries(self, page: list[Name]) -> None:
         if page:
-            states, marks = self._ask("entries", *_flat(page))
+            states, marks = self._ask("entries", *flat(page))
             for name, state, mark in zip(page, states, marks, strict=True):
                 self._found.setdefault(name[0], Counter())[state] += 1
                 if not self._is_fine(name, mark):
@@ -139,11 +163,11 @@ class Auditor:
 
     def _look_at_claims(self, page: list[Name]) -> None:
         if page:
-            for (_, number), without in zip(page, self._ask("claims", *_flat(page)), strict=True):
+            for (_, number), without in zip(page, self._ask("claims", *flat(page)), strict=True):
                 self._suspects.update((profile, number) for profile in without.split())
 
     def _look_at_dead(self) -> None:
-        for page in _paged(self._scores("dead"), PAGE):
+        for page in paged(self._scores("dead"), PAGE):
             self._suspects.update(_name(each) for each in self._ask("dead", *page))
 
     def _judge(self, profiles: Sequence[str]) -> None:
@@ -168,7 +192,7 @@ class Auditor:
         self._carried.clear()
         self._read_places(sorted({profile for profile, _ in suspects}.intersection(profiles)))
         self._read_carried()
-        for page in _paged(sorted(suspects), PAGE):
+        for page in paged(sorted(suspects), PAGE):
             self._look_at_entries(page)
         self._found = counted
 
@@ -176,7 +200,7 @@ class Auditor:
 
     def _look_at_batches(self, ids: Sequence[str]) -> None:
         called: dict[tuple[str, str], Name] = {}  # by account and number
-        for page in _paged(dict.fromkeys([*self._leases(), *ids]), BATCHES):
+        for page in paged(dict.fromkeys([*self._leases(), *ids]), BATCHES):
             for id_, said in zip(page, self._ask("batches", *page), strict=True):
                 code, profile, account, text, wrong, missing = said
                 self._wrong += [Finding(code, (id_,))] if code else []
@@ -190,9 +214,9 @@ class Auditor:
 
     def _look_at_accounts(self, accounts: Sequence[str]) -> None:
         for account in accounts:
-            for page in _paged(self._in_flight(account), PAGE):
+            for page in paged(self._in_flight(account), PAGE):
                 self._wrong += [Finding("in_flight", (account, each)) for each in self._ask("adrift", account, *page)]
-        for page in _paged(accounts, PAGE):
+        for page in paged(accounts, PAGE):
             for account, (counted, noted) in zip(page, self._ask("runs", *page), strict=True):
                 if counted != noted:
                     self._wrong.append(Finding("run", (account, counted, noted)))
@@ -201,7 +225,7 @@ class Auditor:
 
     def _books(self, profiles: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for page in _paged(sorted(profiles), PAGE):
+        for page in paged(sorted(profiles), PAGE):
             found |= zip(page, self._ask("books", *page), strict=True)
         return found
 
@@ -216,7 +240,10 @@ class Auditor:
             before, counts, after = self._books(moving), self._count(moving), self._books(moving)
             still = {each for each in moving if before[each] == after[each]}
             for profile in sorted(still):
-                self._wrong += _differences(profile, after[profile], counts[profile])
+                self._wrong += (differences := _differences(profile, after[profile], counts[profile]))
+                if differences:
+                    by_state = {state.value: counts[profile][letter] for letter, state in STATES.items()}
+                    self._counted[profile] = (after[profile], by_state)
             moving -= still
         self._undecided += [
             f"the entries of {each} moved all the while, so they could not be held against its books: "
@@ -233,22 +260,22 @@ class Auditor:
         """The states of the entries of these profiles, each entry once, though SCAN may tell of it twice."""
         counts: dict[str, Counter[str]] = {each: Counter() for each in profiles}
         seen: set[Name] = set()
-        names = (_entry(key) for key in self._scan("entry:"))
-        for page in _paged((each for each in names if each[0] in profiles), PAGE):
+        names = (split_key(key) for key in self._keys("entry:"))
+        for page in paged((each for each in names if each[0] in profiles), PAGE):
             fresh = [each for each in dict.fromkeys(page) if each not in seen]
             seen.update(fresh)
             if fresh:
-                for (profile, _), state in zip(fresh, self._ask("entries", *_flat(fresh))[0], strict=True):
+                for (profile, _), state in zip(fresh, self._ask("entries", *flat(fresh))[0], strict=True):
                     counts[profile][state] += 1
         return counts
 
     # -- what is due, and what could not be taken in
 
     def _look_at_due(self, profiles: Sequence[str], accounts: Sequence[str]) -> None:
-        for page in _paged(profiles, PAGE):
+        for page in paged(profiles, PAGE):
             codes = self._ask("due", self._slack_ms, *page)
             self._wrong += [Finding(code, (each,)) for each, code in zip(page, codes, strict=True) if code]
-        for page in _paged(accounts, PAGE):
+        for page in paged(accounts, PAGE):
             codes = self._ask("accounts", *page)
             self._wrong += [Finding(code, (each,)) for each, code in zip(page, codes, strict=True) if code]
 
@@ -256,7 +283,7 @@ class Auditor:
         wrong: list[Finding] = []
         for _ in range(LOOKS):
             before, size, wrong = self._bytes_of_rejections(), 0, []
-            for page in _paged(dict.fromkeys([*self._scores("rejected"), *ids]), PAGE):
+            for page in paged(dict.fromkeys([*self._scores("rejected"), *ids]), PAGE):
                 for id_, (code, says) in zip(page, self._ask("rejected", *page), strict=True):
                     size += says
                     wrong += [Finding(code, (id_,))] if code else []
@@ -278,20 +305,6 @@ class Auditor:
         said = self._store.run("inspect", what, *args)
         self._rest(time.monotonic() - started)
         return said
-
-    def _scan(self, kind: str) -> Iterator[str]:
-        """The keys of the store that begin so, without its prefix; some may come twice."""
-        prefix = self._store.prefix
-        pattern = re.sub(r"[\[\]*?\\]", r"\\\g<0>", prefix) + kind + "*"
-        cursor: Any = 0
-        while True:
-            started = time.monotonic()
-            with translated():
-                cursor, keys = self._store.client.scan(cursor, match=pattern, count=SCANNED)
-            self._rest(time.monotonic() - started)
-            yield from (str(key).removeprefix(prefix) for key in keys)
-            if int(cursor) == 0:
-                return
 
     def _leases(self) -> list[str]:
         with translated():
@@ -329,7 +342,8 @@ def _counters(books: str) -> dict[str, int]:
     return {name: int(value) for name, _, value in fields if name != "tat"}
 
 
-def _flat(names: Iterable[Name]) -> list[str]:
+def flat(names: Iterable[Name]) -> list[str]:
+    """Names as the arguments of a script."""
     return [each for name in names for each in name]
 
 
@@ -338,12 +352,14 @@ def _name(member: str) -> Name:
     return profile, number
 
 
-def _entry(key: str) -> Name:
+def split_key(key: str) -> Name:
+    """The profile, or of a claim the account, and the number that a key is of."""
     _, profile, number = key.split(":", 2)
     return profile, number
 
 
-def _paged(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def paged(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, so many at a time."""
     left = iter(items)
     while page := list(islice(left, size)):
         yield page

@@ -28,6 +28,7 @@ NAMES: Final = (
     "retime",
     "reject",
     "inspect",
+    "mend",
 )
 PART: Final = re.compile(r"^-- @(\w+)$", re.MULTILINE)
 

@@ -134,7 +134,12 @@ function looks.dead()
   end)
 end
 
-function looks.rejected() return each(3, function(id) return { rejection_problem(id) } end) end
+function looks.rejected()
+  return each(3, function(id)
+    local code, says = rejection_problem(id)
+    return { code, says }
+  end)
+end
 
 function looks.due() return each(4, function(p) return profile_due_problem(p, tonumber(ARGV[3])) end) end
 

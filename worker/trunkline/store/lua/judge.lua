@@ -1,4 +1,4 @@
--- judge: all that is wrong with one number of one profile, looked at at once. A part of inspect, which tells of it.
+-- judge: all that is wrong with one number of one profile, looked at at once. A part of inspect, which tells, and mend.
 local LONGEST = 1000000 -- places of ready that one script looks through (less than 10 ms)
 local MOST_CHILDREN = 2000
 local OPEN = { q = true, f = true }
@@ -121,10 +121,10 @@ end
 local function rejection_problem(id)
   local key = P .. 'rejected:' .. id
   local indexed = call('ZSCORE', P .. 'rejected', id)
-  if call('EXISTS', key) == 0 then return indexed and 'rejected_gone' or '', 0 end
+  if call('EXISTS', key) == 0 then return indexed and 'rejected_gone' or '', 0, 0 end
   local size, says = 0, tonumber(call('HGET', key, 'z') or 0)
   for field in string.gmatch('scmrb', '.') do size = size + call('HSTRLEN', key, field) end
-  return not indexed and 'rejected_lost' or says ~= size and 'rejected_size' or '', says
+  return not indexed and 'rejected_lost' or says ~= size and 'rejected_size' or '', says, size
 end
 
 local function profile_due_problem(p, slack)
