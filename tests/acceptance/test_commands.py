@@ -63,12 +63,12 @@ def commands() -> list[tuple[str, ...]]:
 PROMISED = (
     "demo", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
     "dead drop", "cancel", "pause", "resume", "profile secret", "check", "serve", "reconcile", "rejected list",
-    "rejected replay", "sources list", "sources test", "workers",
+    "rejected replay", "sources list", "sources test", "workers", "audit", "store migrate",
 )  # fmt: skip
 ANSWERS = (
     "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
     "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
-    "workers",
+    "workers", "store migrate",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
 
