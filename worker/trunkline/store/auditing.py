@@ -177,7 +177,7 @@ class Auditor:
                 break
             self._look_again(profiles)
         for name in sorted(self._suspects):
-            (codes,) = self._ask("names", *name)  # one alone: it may take a look through a list of a million
+            (codes,) = self._ask("names", *name)  # one alone: it may take a look through a long list
             for code in codes.split():
                 if code == "unknown":
                     self._undecided.append(f"{name[1]} of {name[0]} may wait nowhere: its list is too long to tell")

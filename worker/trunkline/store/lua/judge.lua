@@ -1,5 +1,5 @@
 -- judge: all that is wrong with one number of one profile, looked at at once. A part of inspect, which tells, and mend.
-local LONGEST = 1000000 -- places of ready that one script looks through (less than 10 ms)
+local LONGEST = 750000 -- places of ready that one script looks through, in less than 10 ms
 local MOST_CHILDREN = 2000
 local OPEN = { q = true, f = true }
 
