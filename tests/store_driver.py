@@ -10,6 +10,7 @@ from typing import Literal
 
 import redis
 
+from store_audit import found_at_once, found_in_slices
 from store_model import ACCOUNTS, FUTURE_MS, MOST_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
 from trunkline.store import Store, reading
 from trunkline.store.client import LeaseLost
@@ -246,12 +247,14 @@ class Driver:
         assert self.model.names(*OPEN) == [], "tried, every one of them"
         wrong = list(self._wrong_directions())
         assert wrong == [], wrong
+        wrong = found_in_slices(self.store)
+        assert wrong == [], wrong
         self._log_is_whole()
 
     def check(self) -> None:
         """The audit finds nothing, and entries and books are the model's."""
         self.follow()
-        wrong = self.store.audit(self.latest - self.now)
+        wrong = found_at_once(self.store, self.latest - self.now)
         assert wrong == [], wrong
         assert self.states() == {name: entry.state for name, entry in self.model.entries.items()}
         books = reading.books(self.store)

@@ -19,6 +19,7 @@ from acceptance.running import WORKER, Running
 from acceptance.store_proxy import StoreProxy
 from acceptance.worker_harness import environment, until
 from servers import running
+from store_audit import audit
 from trunkline.contract import NumberEvent, State
 from trunkline.opening import Opened, open_store
 from trunkline.sandbox import Sandbox, SandboxRules
@@ -156,7 +157,7 @@ class Site:
     def is_whole(self) -> None:
         """Nothing lost, the books balanced, nothing sent again that was settled, no number in two calls at once."""
         books = reading.books(self.store)
-        assert self.store.audit() == []
+        assert audit(self.store) == []
         assert books.balanced, books
         assert books.totals["accepted"] == len(self.pushed)
         assert books.totals["coalesced"] == 0

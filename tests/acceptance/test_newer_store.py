@@ -69,7 +69,8 @@ def test_the_supervisor_ends_once_all_its_processes_have_refused(place: Place) -
 @pytest.mark.parametrize(
     "words",
     ["status", "status --json", "number +14155550100", "dead list", "enqueue --profile support +14155550100",
-     "cancel --profile support --yes", "pause default", "audit", "worker", "serve --port 0", "check --online"],
+     "cancel --profile support --yes", "pause default", "audit", "audit --repair",
+     "store migrate", "worker", "serve --port 0", "check --online"],
 )  # fmt: skip
 def test_commands_say_so_and_change_nothing(place: Place, words: str) -> None:
     place.becomes_newer()

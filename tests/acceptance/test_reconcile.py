@@ -13,6 +13,7 @@ from acceptance.worker_harness import Commands, environment, until
 from carrier_standins import ACCOUNT, KEY, answer_json, bandwidth, query, telnyx, troubled, twilio, us_numbers
 from http_servers import Reply, answering
 from servers import Server
+from store_audit import audit
 from trunkline.contract import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store
@@ -142,7 +143,7 @@ def test_rehearsed_killed_in_the_middle_continued_and_run_again(
     assert (again.json["listed"], again.json["missing"], again.json["enqueued"]) == (8, 0, 0)
     totals = books(store).totals
     assert (totals["accepted"], totals["queued"], totals["coalesced"]) == (8, 8, 0)
-    assert store.audit() == []
+    assert audit(store) == []
 
 
 def test_twilio_and_bandwidth_are_asked_likewise(commands: Commands, configure: Configure, store: Store) -> None:

@@ -13,6 +13,7 @@ import redis
 
 from receivers import PATIENCE_S, settings_with
 from servers import HOST, Server
+from store_audit import audit
 from trunkline.contract import NumberEvent, RefusalCode
 from trunkline.intake import Delivery
 from trunkline.policies import policies_of
@@ -208,7 +209,7 @@ def test_one_who_stops_waiting_stops_neither_the_push_nor_the_others(counting: C
     assert isinstance(third, asyncio.CancelledError)
     assert second == fourth == Summary(accepted=1)
     assert reading.books(counting).totals["accepted"] == 4
-    assert counting.audit() == []
+    assert audit(counting) == []
 
 
 def test_a_store_that_goes_away_is_said_to_everybody_who_waits(store: Store) -> None:

@@ -15,6 +15,7 @@ import pytest
 from raw_http import connected, head
 from receivers import Site, receiving, settings_with
 from servers import Server, running
+from store_audit import audit
 from trunkline.intake import Route, When
 from trunkline.policies import policies_of
 from trunkline.settings import Settings
@@ -193,7 +194,7 @@ def test_what_no_route_matches_is_kept_for_the_operator_and_replayed_when_the_ro
     (entry,) = entries_of(store, BRITISH)
     assert (entry.source, json.loads(entry.metadata)) == ("billing", {"a": "é"})
     assert rejections.listed(store) == []
-    assert store.audit() == []
+    assert audit(store) == []
 
 
 def test_with_a_token_it_is_for_whoever_has_it(store: Store) -> None:
@@ -252,7 +253,7 @@ def test_many_programs_at_once_are_each_answered_for_their_own(site: Site) -> No
 
     with ThreadPoolExecutor(20) as threads:
         assert list(threads.map(one, range(100))) == [(index % 4 + 1, 0, 0, []) for index in range(100)]
-    assert site.store.audit() == []
+    assert audit(site.store) == []
 
 
 def test_a_store_that_is_away_is_said_to_programs_and_to_the_platform(

@@ -17,6 +17,7 @@ from preset_tables import OPEN, opened, table
 from raw_http import Answer, connected
 from receivers import Clock, Site, receiving, settings_with
 from servers import Server
+from store_audit import audit
 from trunkline.store import Store
 from trunkline_producers.sources import presets
 from webhook_signers import FORM, JSON, SENDERS, URL, Sender
@@ -180,7 +181,7 @@ def site(shared: Site, caplog: pytest.LogCaptureFixture) -> Iterator[Site]:
     yield shared
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert shared.post("open.native", GOOD).status_code == 200
-    assert shared.store.audit() == []
+    assert audit(shared.store) == []
 
 
 def lasting(examples: int, *strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:

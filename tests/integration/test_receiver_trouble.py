@@ -22,6 +22,7 @@ from acceptance.worker_harness import until
 from raw_http import connected
 from receivers import PATIENCE_S, Site, receiving, settings_with
 from servers import READY, Server, running
+from store_audit import audit
 from trunkline.intake import Delivery
 from trunkline.policies import policies_of
 from trunkline.store import Store, rejections
@@ -195,7 +196,7 @@ def test_a_store_that_hangs_is_not_waited_for_and_its_event_is_one_however_often
             totals = counted(store)
             assert (totals["accepted"], totals["rejected"]) == (1, 0)
             assert books(store).totals["accepted"] == 1
-            assert store.audit() == []
+            assert audit(store) == []
 
 
 def test_the_same_delivery_fifty_times_at_once_over_two_receivers_is_one_event(server: Server, store: Store) -> None:
@@ -215,7 +216,7 @@ def test_the_same_delivery_fifty_times_at_once_over_two_receivers_is_one_event(s
         said = [answer.json() for answer in answers]
         assert sorted((each["accepted"], each["duplicate"]) for each in said) == [(0, 1)] * (AT_ONCE - 1) + [(2, 0)]
         assert counted(store) == {"accepted": 1, "duplicate": AT_ONCE - 1, "rejected": 0}
-        assert store.audit() == []
+        assert audit(store) == []
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def test_deliveries_that_are_pushed_together_are_each_answered_for_itself(held: 
         assert by_id == {0: 1, 1: 1}, "one of the two with the same id came first"
         assert (answers[41]["code"], answers[41]["accepted"]) == ("invalid_number", 0)
         assert (answers[42]["accepted"], len(answers[42]["rejected"])) == (1, 1)
-        assert held.audit() == []
+        assert audit(held) == []
 
 
 def until_nobody_listens(url: str) -> None:

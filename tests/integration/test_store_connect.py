@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from servers import Server, require_redis, running
+from store_audit import audit
 from store_steps import number, publish, push
 from trunkline.store import Durability, Store, StoreError, StoreUnavailable, StoreUnfit, connect, reading
 from trunkline.store.examining import examine
@@ -72,7 +73,7 @@ def test_a_push_under_waitaof_is_there_after_the_server_was_killed(tmp_path: Pat
         server.process.wait(30)
     with running("valkey", tmp_path, **DURABLE) as server, server.client() as client:
         store = Store(client)
-        assert store.audit() == []
+        assert audit(store) == []
         assert reading.books(store).totals["queued"] == 2
 
 

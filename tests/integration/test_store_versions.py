@@ -39,12 +39,13 @@ MOVES: Final[Mapping[str, Callable[[Store, str], object]]] = {
     "drop": lambda store, _: store.drop_dead(NAME),
     "archive": lambda store, _: store.archive(0),
     "retime": lambda store, _: store.run("retime", ""),
-    "audit": lambda store, _: store.run("audit", 0),
+    "inspect": lambda store, _: store.run("inspect", "waiting"),
+    "mend": lambda store, _: store.run("mend", "names", *NAME[0]),
     "reject": lambda store, _: rejections.keep(store, REJECTION, counts=True),
 }
 
 
-def everything(server: Server) -> dict[bytes, bytes]:
+def everything(server: Server) -> dict[object, object]:
     """Every key with all it holds."""
     with server.client(decode_responses=False) as raw:
         return {key: raw.dump(key) for key in raw.keys("*")}

@@ -14,10 +14,13 @@ from trunkline.store_place import StorePlace
 from trunkline.waiting import books_of, why_waiting
 
 
-def status_document(books: Books, place: StorePlace) -> dict[str, Any]:
-    """`status --json`: the books per profile and in all, who works on them, and which store they are of."""
+def status_document(books: Books, place: StorePlace, schema: int = SCHEMA) -> dict[str, Any]:
+    """`status --json`: the books per profile and in all, who works on them, and which store they are of.
+
+    `schema`: of its data.
+    """
     return {
-        "store": {"kind": place.kind, "at": place.at, "schema": SCHEMA, "clock_stepped": _stepped(books)},
+        "store": {"kind": place.kind, "at": place.at, "schema": schema, "clock_stepped": _stepped(books)},
         "profiles": [
             {
                 "profile": book.profile,

@@ -1,4 +1,4 @@
-"""Commands that ask: status, number, workers, check, audit, and a profile's register password."""
+"""Commands that ask: status, number, workers, check, and a profile's register password."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ from trunkline.moments import rfc3339
 from trunkline.opening import examine_for_work, open_store
 from trunkline.settings import Account, Settings
 from trunkline.store import Durability, reading, rejections
-from trunkline.store.examining import EARLY_WAITAOF, try_a_write
+from trunkline.store.examining import EARLY_WAITAOF, refuse_newer, try_a_write
+from trunkline.store.migrating import TO_MIGRATE, is_older
+from trunkline.store.scripts import SCHEMA
 from trunkline.store_place import place_of
 from trunkline.vault import KeptPassword, Vault
 from trunkline_producers.verify.tokens import Unsigned
@@ -56,7 +58,8 @@ def status(
     """
     with session(config, sandbox=sandbox, json=json) as opened:
         if json:
-            print_json(status_document(reading.books(opened.store), place_of(opened.settings)))
+            schema = refuse_newer(opened.store) or SCHEMA
+            print_json(status_document(reading.books(opened.store), place_of(opened.settings), schema))
         elif watch:
             with (
                 suppress(KeyboardInterrupt),
@@ -67,6 +70,8 @@ def status(
                     live.update(books_table(reading.books(opened.store)))
         else:
             out().print(books_table(reading.books(opened.store)))
+            if is_older(opened.store):
+                out().print(TO_MIGRATE, style="yellow", markup=False)
             if filling := rejections.filling(opened.store, opened.settings.server.max_kept_bytes):
                 out().print(filling, style="yellow", markup=False)
 
@@ -129,22 +134,6 @@ def check(
     if not settings.profiles:
         err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
     if online and not _check_online(settings):
-        raise typer.Exit(FAILED)
-
-
-@command
-def audit(json: JsonOption = False, config: ConfigOption = None, sandbox: SandboxOption = False) -> None:
-    """Checks every entry against the store's invariants; it looks at everything, so not for a busy hour.
-
-    Example: trunkline audit
-    """
-    with session(config, sandbox=sandbox, json=json) as opened:
-        wrong = opened.store.audit()
-    if json:
-        print_json({"wrong": wrong})
-    else:
-        out().print(escape("\n".join(wrong)) if wrong else "[green]everything is where it belongs[/]")
-    if wrong:
         raise typer.Exit(FAILED)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trunkline import __version__
-from trunkline.cli import act, ask, demo, feed, reconcile, rejected, run, serve, sources
+from trunkline.cli import act, ask, demo, feed, reconcile, rejected, run, serve, sources, upkeep
 
 app = typer.Typer(
     name="trunkline",
@@ -22,6 +22,7 @@ dead = typer.Typer(
 )
 rejections = typer.Typer(help="What was delivered and could not be taken in.", no_args_is_help=True)
 origins = typer.Typer(help="Where webhooks come from.", no_args_is_help=True)
+kept = typer.Typer(help="The store as a whole.", no_args_is_help=True)
 profile = typer.Typer(help="What belongs to one profile.", no_args_is_help=True)
 
 
@@ -69,7 +70,9 @@ app.command("resume")(act.resume)
 app.add_typer(profile, name="profile")
 profile.command("secret")(ask.profile_secret)
 app.command("check")(ask.check)
-app.command("audit")(ask.audit)
+app.command("audit")(upkeep.audit)
+app.add_typer(kept, name="store")
+kept.command("migrate")(upkeep.store_migrate)
 
 
 def main() -> None:

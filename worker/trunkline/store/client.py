@@ -183,10 +183,6 @@ class Store:
         """A move of reject.lua, on disk when it returns where that was asked for; store/rejections.py has the words."""
         return int(self._run("reject", *args, to_disk=self.durability is Durability.waitaof))
 
-    def audit(self, clock_slack_ms: int = 0) -> list[str]:
-        """What of the invariants does not hold, a sentence each; looks at everything there is."""
-        return cast(list[str], self._run("audit", clock_slack_ms))
-
     def _drop(self, state: str, entries: Iterable[tuple[str, str]]) -> Dropped:
         done = Dropped()
         for part in _pairs(entries):

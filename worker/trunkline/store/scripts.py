@@ -1,7 +1,8 @@
-"""The Lua scripts, one a move, each with the prelude in front of it."""
+"""The Lua scripts, one a move, each with the prelude in front of it, and with the parts that several share."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
@@ -27,8 +28,10 @@ NAMES: Final = (
     "retime",
     "books",
     "reject",
-    "audit",
+    "inspect",
+    "mend",
 )
+PART: Final = re.compile(r"^-- @(\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,14 @@ class Script:
 
 def load() -> dict[str, Script]:
     """Every script, read from the package's data."""
-    folder = files(__package__) / "lua"
-    prelude = (folder / "prelude.lua").read_text(encoding="utf-8")
-    prelude = prelude.replace("-- @ownership\n", (folder / "ownership.lua").read_text(encoding="utf-8"))
-    return {name: assembled(name, prelude, (folder / f"{name}.lua").read_text(encoding="utf-8")) for name in NAMES}
+    prelude = source("prelude")
+    return {name: assembled(name, prelude, source(name)) for name in NAMES}
+
+
+def source(name: str) -> str:
+    """A file of Lua as it lies in the package, each line `-- @NAME` replaced by the file of that name."""
+    text = (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    return PART.sub(lambda part: source(part[1]), text)
 
 
 def assembled(name: str, prelude: str, body: str) -> Script:

@@ -46,6 +46,7 @@
 --   waiting:<a>       hash   number -> profiles held until the batch that has it is settled, joined by "\n"
 --   batch:<id>        hash   p, a, fp, n numbers joined by "\n", k kind (r ready, s split), slot of its next request, sent,
 --                            w worker, d directions it sends, le lease
+--   batches           string how many batches there have been
 --   leases            zset   batch -> when its lease ends
 --   inflight:<a>      set    the numbers under way
 --   seen:<source>:<event_id>  string, 7 days;  forced:<source>:<event_id>  string, a minute

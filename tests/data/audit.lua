@@ -3,7 +3,7 @@
 --
 -- ARGV[2]  how many milliseconds the clock may have stepped back (0; tests that step it say by how much)
 -- Result   a list of sentences, one for each thing that is wrong; empty when all holds
--- Cost     a few commands for every entry: for tests, drills and replicas, not for a busy store
+-- Cost     a few commands for every entry, all at once
 local SLACK = tonumber(ARGV[2])
 local wrong = {}
 local function complain(...) wrong[#wrong + 1] = table.concat({ ... }, ' ') end
