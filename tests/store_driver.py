@@ -480,9 +480,7 @@ class Driver:
 
     def _nobody_waits_for(self, batch: Batch) -> bool:
         """Profiles that waited for a number of this batch may go when it ends."""
-        stayed = (
-            PROFILES.keys() - self.model.moved - {batch.profile}
-        )  # who moved may wait elsewhere
+        stayed = PROFILES.keys() - self.model.moved - {batch.profile}  # who moved may wait elsewhere
         others = ((p, leased.number) for leased in batch.numbers for p in sorted(stayed))
         return all(
             (entry.next_attempt_ms or 0) <= self.model.entries[entry.profile, entry.number].not_before
