@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,19 @@ PAGE = (DOCS / "store.md").read_text("utf-8")
 PRELUDE = scripts.source("prelude")
 TABLE = PRELUDE[PRELUDE.index("-- Keys (") : PRELUDE.index("local P = KEYS[1]")]
 TYPES = "hash|zset|set|list|string|stream"
-KEY = re.compile(r"[a-z_]+(?::<[a-z_]+>)*")
+KEY = r"[a-z_]+(?::<[a-z_]+>)*"
 FIELDS = {"a:", "p:"}  # of a configuration
 NAMED = re.compile(r"P \.\. '([a-z_]+)")
 
 
-def keys_of_the_table() -> set[str]:
+@cache
+def keys_of_the_table() -> frozenset[str]:
     """Names up to their first part that varies: "due:<a>" is "due:"."""
     found = {each for each in re.findall(r"\b[a-z_]+:(?=<)", TABLE) if each not in FIELDS}
     for line in TABLE.splitlines():
-        for names in re.findall(rf"(?:^-- {{3}}|[;,]  ?)((?:{KEY.pattern}(?:, )?)+) +(?:{TYPES})\b", line):
+        for names in re.findall(rf"(?:^-- {{3}}|[;,]  ?)({KEY}(?:, {KEY})*) +(?:{TYPES})\b", line):
             found |= {each.partition("<")[0] for each in names.split(", ")}
-    return found
+    return frozenset(found)
 
 
 def keys_of_the_page() -> set[str]:
