@@ -14,7 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # what the tests share lies here
 
 from servers import Server, require_redis, running
 
+LONG_S = 3_600  # what a test may take that is not part of the default run; the others' time is in pyproject.toml
 NOON = 1_790_000_000_000  # where injected clocks start, in ms
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long runs may be long."""
+    for item in items:
+        if {"chaos", "deploy"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.timeout(LONG_S))
 
 
 @pytest.fixture(scope="session")

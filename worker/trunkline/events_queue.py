@@ -138,6 +138,7 @@ class _PatientConsumer(Consumer):
             self._broker.stopping.wait(PAUSE_S)
             return None
         except DecodeError as error:  # it stays where dramatiq has what was fetched
+            self._misses = 0  # what came with it is in memory by now
             logger().warning(Log.event_refused, queue=EVENTS_QUEUE, first=f"it is no message of dramatiq's: {error}")
             return None
         self._broker.is_back()
