@@ -21,9 +21,12 @@ TRUNKLINE = str(Path(sys.executable).with_name("trunkline"))
 
 # A process that has the commands imported and forks for each: a real process a command, without its second of imports.
 FORKS = """
-import json, os, sys, traceback
+import importlib, json, os, pkgutil, sys, traceback
+from trunkline import cli
 from trunkline.cli import main
 
+for each in pkgutil.iter_modules(cli.__path__):
+    importlib.import_module(f"trunkline.cli.{each.name}")
 for line in sys.stdin:
     asked = json.loads(line)
     pid = os.fork()

@@ -1,35 +1,114 @@
-"""`trunkline`: puts the commands together."""
+"""`trunkline`: puts the commands together. A command's module is loaded when the command is asked for: who asks what
+became of a number does not wait for the receiver's or the demo's libraries."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from trunkline import __version__
-from trunkline.cli import act, ask, demo, feed, reconcile, rejected, run, serve, sources, upkeep
 
-app = typer.Typer(
-    name="trunkline",
-    help="Attaches phone numbers to Bland AI's SIP, and says what became of every number.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-dead = typer.Typer(
-    help="Dead letters: numbers that are not tried again until somebody replays them.", no_args_is_help=True
-)
-rejections = typer.Typer(help="What was delivered and could not be taken in.", no_args_is_help=True)
-origins = typer.Typer(help="Where webhooks come from.", no_args_is_help=True)
-kept = typer.Typer(help="The store as a whole.", no_args_is_help=True)
-profile = typer.Typer(help="What belongs to one profile.", no_args_is_help=True)
+COMMANDS: Final = {  # name -> "module of this folder:function"
+    "demo": "demo:demo",
+    "up": "run:up",
+    "worker": "run:worker",
+    "serve": "serve:serve",
+    "sandbox": "run:sandbox",
+    "enqueue": "feed:enqueue",
+    "import": "feed:import_file",
+    "reconcile": "reconcile:reconcile",
+    "status": "ask:status",
+    "number": "ask:number",
+    "workers": "ask:workers",
+    "cancel": "act:cancel",
+    "pause": "act:pause",
+    "resume": "act:resume",
+    "check": "check:check",
+    "audit": "upkeep:audit",
+}
+GROUPS: Final = {  # name -> what it is for, and its commands
+    "dead": (
+        "Dead letters: numbers that are not tried again until somebody replays them.",
+        {"list": "act:dead_list", "replay": "act:dead_replay", "drop": "act:dead_drop"},
+    ),
+    "rejected": (
+        "What was delivered and could not be taken in.",
+        {
+            "list": "rejected:rejected_list",
+            "show": "rejected:rejected_show",
+            "replay": "rejected:rejected_replay",
+            "drop": "rejected:rejected_drop",
+        },
+    ),
+    "sources": ("Where webhooks come from.", {"list": "sources:sources_list", "test": "sources:sources_test"}),
+    "store": ("The store as a whole.", {"migrate": "upkeep:store_migrate"}),
+    "profile": ("What belongs to one profile.", {"secret": "ask:profile_secret"}),
+}
+Command = Any  # click's; typer brings its own, or took the library's
+
+
+class _Commands(MutableMapping[str, Command]):
+    """A group's commands by name: those given, then those that are loaded once somebody looks at them."""
+
+    def __init__(self, given: Mapping[str, Command], places: Mapping[str, str]) -> None:
+        self._places = places
+        self._loaded = dict(given)
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in self._loaded:
+            module, _, function = self._places[name].partition(":")
+            self._loaded[name] = _command(name, getattr(import_module(f"trunkline.cli.{module}"), function))
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._places, *self._loaded))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _command(name: str, function: Any) -> Command:
+    """The command of a function with typer's parameters."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone.command(name)(function)
+    return typer.main.get_command(alone)
+
+
+def _group(places: Mapping[str, str], **how: Any) -> typer.Typer:
+    """A group that loads its commands as they are asked for."""
+
+    class Group(TyperGroup):
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands = _Commands(self.commands, places)
+
+    return typer.Typer(
+        cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, **how
+    )  # fmt: skip
 
 
 def _tell_version(asked: bool) -> None:
     if asked:
         typer.echo(f"trunkline {__version__}")
         raise typer.Exit
+
+
+app = _group(
+    COMMANDS,
+    name="trunkline",
+    help="Attaches phone numbers to Bland AI's SIP, and says what became of every number.",
+    add_completion=False,
+)
 
 
 @app.callback()
@@ -41,38 +120,8 @@ def _options(
     """What comes before a command."""
 
 
-app.command("demo")(demo.demo)
-app.command("up")(run.up)
-app.command("worker")(run.worker)
-app.command("serve")(serve.serve)
-app.command("sandbox")(run.sandbox)
-app.command("enqueue")(feed.enqueue)
-app.command("import")(feed.import_file)
-app.command("reconcile")(reconcile.reconcile)
-app.command("status")(ask.status)
-app.command("number")(ask.number)
-app.command("workers")(ask.workers)
-app.add_typer(dead, name="dead")
-dead.command("list")(act.dead_list)
-dead.command("replay")(act.dead_replay)
-dead.command("drop")(act.dead_drop)
-app.add_typer(rejections, name="rejected")
-rejections.command("list")(rejected.rejected_list)
-rejections.command("show")(rejected.rejected_show)
-rejections.command("replay")(rejected.rejected_replay)
-rejections.command("drop")(rejected.rejected_drop)
-app.add_typer(origins, name="sources")
-origins.command("list")(sources.sources_list)
-origins.command("test")(sources.sources_test)
-app.command("cancel")(act.cancel)
-app.command("pause")(act.pause)
-app.command("resume")(act.resume)
-app.add_typer(profile, name="profile")
-profile.command("secret")(ask.profile_secret)
-app.command("check")(ask.check)
-app.command("audit")(upkeep.audit)
-app.add_typer(kept, name="store")
-kept.command("migrate")(upkeep.store_migrate)
+for _name, (_help, _places) in GROUPS.items():
+    app.add_typer(_group(_places, help=_help), name=_name)
 
 
 def main() -> None:
