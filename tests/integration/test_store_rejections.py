@@ -231,6 +231,18 @@ def test_the_bound_and_the_books_hold_and_what_was_kept_stays_whatever_comes(
     assert is_sound(store)
 
 
+def test_a_full_store_keeps_nothing_more_and_still_lets_go(store: Store) -> None:
+    keep(store, rejection(1), rejection(2))
+    store.client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreUnavailable, match="out of memory"):
+            keep(store, rejection(3))
+        assert rejections.drop(store, [rejection(1).id, rejection(2).id]) == 2
+    finally:
+        store.client.config_set("maxmemory", "0")
+    assert (rejections.bytes_kept(store), is_sound(store)) == (0, True)
+
+
 def test_dropping_lets_go_of_what_is_there_and_says_how_many(store: Store) -> None:
     keep(store, *(rejection(index) for index in range(3)))
     assert rejections.drop(store, [rejection(index).id for index in (0, 2, 2, 7)]) == 2

@@ -43,6 +43,7 @@ MOVES: Final[Mapping[str, Callable[[Store, str], object]]] = {
     "inspect": lambda store, _: store.run("inspect", "waiting"),
     "mend": lambda store, _: store.run("mend", "names", *NAME[0]),
     "reject": lambda store, _: rejections.keep(store, REJECTION, counts=True),
+    "forget": lambda store, _: rejections.drop(store, [REJECTION.id]),
 }
 
 

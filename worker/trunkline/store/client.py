@@ -180,8 +180,12 @@ class Store:
         return self._run(name, *args)
 
     def reject(self, *args: str | bytes | float) -> int:
-        """A move of reject.lua, on disk when it returns where that was asked for; store/rejections.py has the words."""
+        """Keeps a rejection, on disk when it returns where that was asked for; store/rejections.py has the words."""
         return int(self._run("reject", *args, to_disk=self.durability is Durability.waitaof))
+
+    def forget(self, *ids: str) -> int:
+        """Lets go of rejections; how many of them there were."""
+        return int(self._run("forget", *ids, to_disk=self.durability is Durability.waitaof))
 
     def _drop(self, state: str, entries: Iterable[tuple[str, str]]) -> Dropped:
         done = Dropped()

@@ -88,7 +88,7 @@ def keep(
     source, code, message, request, body = _parts(rejection)
     flags = ("1" if flag else "" for flag in (counts, renew))
     said = store.reject(
-        "keep", limit if renew else "", warn_bytes(most_bytes), *flags,
+        limit if renew else "", warn_bytes(most_bytes), *flags,
         rejection.id, source, code, message, len(rejection.body), request, body,
     )  # fmt: skip
     if said == 0:
@@ -157,7 +157,7 @@ def get(store: Store, ids: Iterable[str]) -> list[Kept]:
 def drop(store: Store, ids: Iterable[str]) -> int:
     """Lets go of the rejections with these ids; how many there were."""
     wanted = list(dict.fromkeys(ids))
-    return sum(int(store.reject("drop", *wanted[start : start + MOST])) for start in range(0, len(wanted), MOST))
+    return sum(store.forget(*wanted[start : start + MOST]) for start in range(0, len(wanted), MOST))
 
 
 def _matching(store: Store, ids: Sequence[str], source: str | None, code: str | None) -> list[str]:

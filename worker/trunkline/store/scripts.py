@@ -28,6 +28,7 @@ NAMES: Final = (
     "retime",
     "books",
     "reject",
+    "forget",
     "inspect",
     "mend",
 )

@@ -1,23 +1,17 @@
 #!lua
--- reject: keeps what was delivered and could not be taken in, for the operator, and lets go of it when it is told to. What does
+-- reject: keeps what was delivered and could not be taken in, for the operator, until forget is told to let go of it. What does
 -- not fit is not kept, and nothing is ever let go of to make room. The same rejection again takes the older one's place and
 -- counts its times.
 --
--- ARGV[2]  keep or drop
--- keep:
--- ARGV[3]  how many bytes may be kept in all with it, or "" for any number
--- ARGV[4]  from how many bytes on somebody is to be warned
--- ARGV[5]  "1" to count an event as rejected (no push did), or ""
--- ARGV[6]  "1" if it came (again); "" if one that came before is only told of anew: it stays where it was in the order,
+-- ARGV[2]  how many bytes may be kept in all with it, or "" for any number
+-- ARGV[3]  from how many bytes on somebody is to be warned
+-- ARGV[4]  "1" to count an event as rejected (no push did), or ""
+-- ARGV[5]  "1" if it came (again); "" if one that came before is only told of anew: it stays where it was in the order,
 --          and one that is not there any more stays away
--- ARGV[7]  id
--- ARGV[8…] source, code, message, the body's length as it came, request, body
+-- ARGV[6]  id
+-- ARGV[7…] source, code, message, the body's length as it came, request, body
 -- Result   0 it did not fit, and nothing was changed; 1 it is kept; 2 it is kept, and with it there are enough to warn of
 -- Cost     8 commands
--- drop:
--- ARGV[3…] ids
--- Result   how many there were
--- Cost     3 commands each
 local INDEX = P .. 'rejected'
 
 local function rejected_key(id) return INDEX .. ':' .. id end
@@ -47,18 +41,6 @@ local function keep(most, warn_at, counts, came, id, source, code, message, leng
   return had < warn_at and had + grows >= warn_at and 2 or 1
 end
 
-local function drop(id)
-  local size = call('HGET', rejected_key(id), 'z')
-  call('DEL', rejected_key(id))
-  tally('rejected_bytes', -(size or 0))
-  return call('ZREM', INDEX, id)
-end
-
-local result = 0
-if ARGV[2] == 'keep' then
-  result = keep(tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6] == '1', unpack(ARGV, 7, 13))
-else
-  for i = 3, #ARGV do result = result + drop(ARGV[i]) end
-end
+local result = keep(tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5] == '1', unpack(ARGV, 6, 12))
 finish()
 return result
