@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from servers import Server, require_redis, running
 
 LONG_S = 3_600  # what a test may take that is not part of the default run; the others' time is in pyproject.toml
 NOON = 1_790_000_000_000  # where injected clocks start, in ms
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: most tests wait for others' processes most of the time."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
