@@ -110,7 +110,9 @@ local function take_canary(p, pol)
   local into, special, n = {}, {}, pol.cw
   if canary and canary <= NOW then
     local in_retry = call('ZREM', P .. 'retry:' .. p, n) == 1
-    if not in_retry then call('LREM', P .. 'split:' .. p, 1, n) end
+    if not in_retry and call('LREM', P .. 'split:' .. p, 1, n) == 0 then
+      call('LREM', P .. 'ready:' .. p, -1, n) -- where it goes if another profile's batch had the number
+    end
     pick(p, pol, { n }, into, special, in_retry)
   end
   return into, special, 's'
