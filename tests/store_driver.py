@@ -239,6 +239,7 @@ class Driver:
             self.heartbeat()
             said = self.store.claim(LEASE_MS)
             self._follow_edits()
+            self.follow()
             if isinstance(said, Idle) and said.wait_ms is None:
                 break
             match said:
@@ -304,7 +305,8 @@ class Driver:
                 self.model.stayed_attached(name)
         for name, state in states.items():
             entry = self.model.entries.get(name)
-            if entry and entry.state is State.attached and state is State.queued and self._was_overwritten(name):
+            goes = state in (State.queued, State.attaching)  # a claim that sends it again may take it at once
+            if entry and entry.state is State.attached and goes and self._was_overwritten(name):
                 entry.state, entry.forced, entry.not_before = State.queued, True, 0
 
     def _was_overwritten(self, name: Name) -> bool:
@@ -318,12 +320,11 @@ class Driver:
             account = self.model.profiles[profile].account
             for number in NUMBERS:
                 entry = self.model.entries.get((profile, number))
-                if entry is None or (profile not in self._claimants(account, number) and entry.state is State.queued):
-                    continue
+                if entry is None or profile not in self._claimants(account, number):
+                    continue  # what is claimed anew has its claim there
                 claims = self.model.claims.get((account, number), {})
-                came_along = profile in self._claimants(account, number) and profile not in claims
                 among = [(other, number) for other in {*claims, profile} if (other, number) in states]
-                if came_along or any(self._differs(name, states) for name in among):
+                if profile not in claims or any(self._differs(name, states) for name in among):
                     self.model.claim_anew(profile, number, self.now)
 
     def _differs(self, name: Name, states: dict[Name, State]) -> bool:
@@ -348,9 +349,9 @@ class Driver:
             self.heartbeat()
             said = self.store.claim(LEASE_MS)
             self._follow_edits()
+        self.follow()
         match said:
             case Idle(wait_ms=None):
-                self.follow()
                 assert list(self._neglected()) == [], "nothing stops these"
             case Probe():
                 closed_until = self.model.gates[said.account].closed_until
