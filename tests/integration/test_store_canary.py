@@ -147,3 +147,13 @@ def test_numbers_refused_under_another_configuration_do_not_count(store: Store) 
     refuse(store, called(store, FRESH[2]))
     assert not is_paused(store)
     assert state(store, CANARY) is State.attached
+
+
+def test_a_canary_whose_workers_die_is_no_dead_letter(store: Store) -> None:
+    """It is attached; nobody but us asked for it."""
+    refuse_three(store)
+    for _ in range(3):
+        assert numbers_of(sent(store, claim(store))) == [CANARY]
+        go_on(store, LEASE_MS)
+        store.reap()
+    assert state(store, CANARY) is not State.dead
