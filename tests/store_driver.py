@@ -35,6 +35,7 @@ LEASE_MS = 60_000
 TTL_MS = 15_000
 SILENT_MS = 60_000  # longer than any worker may be silent
 STEP_MS = 2_000
+LONGEST_WAIT_MS = 1_000  # of a profile here
 MOST_REAPED = 16
 MOST_CLAIMS_TO_REST = 400
 DOUBTFUL = tuple("01234567")  # batches whose requests may have arrived, by the end of their random ids
@@ -58,17 +59,19 @@ class Held:
 
 
 class Api:
-    """Which profile configured which direction of a number last, and when."""
+    """Which profile configured which direction of a number last, and in which call: its clock is not the store's."""
 
     def __init__(self) -> None:
         self.last: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
-        self.called: set[tuple[str, Name]] = set()
+        self.called: dict[tuple[str, Name], int] = {}
+        self.calls = 0
 
-    def call(self, batch: Batch, number: str, processed: bool, now: int) -> None:
-        self.called.add((batch.account, (batch.profile, number)))
+    def call(self, batch: Batch, number: str, processed: bool) -> None:
+        self.calls += 1
+        self.called[batch.account, (batch.profile, number)] = self.calls
         if processed:
             for direction in directions_under(batch.fingerprint):
-                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, now)
+                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, self.calls)
 
     def proves(self, batch: Batch, leased: Leased) -> bool:
         """Whether a worker that reads back would find the number attached and not send."""
@@ -78,7 +81,8 @@ class Api:
             return False
         if leased.verify == "c":
             return leased.attached_under == batch.fingerprint
-        return leased.known_absent or all(at >= (leased.sent_ms or 0) for _, at in filter(None, mine))
+        sent = self.called.get((batch.account, (batch.profile, leased.number)), 0)
+        return leased.known_absent or all(at >= sent for _, at in filter(None, mine))
 
 
 class Fleet:
@@ -158,11 +162,13 @@ class Driver:
         self.store, self.raw = store, raw
         self.store.max_waiting = MOST_WAITING
         self.model, self.api = Model(self._is_contended), Api()
+        self.edited: dict[str, int] = {}  # how many calls there had been when a profile was edited last
         self.held: list[Held] = []
         self.over: list[Held] = []
         self.probes: list[str] = []
         self.full = False
         self.now = self.latest = START
+        self.jitter_ms = 0  # what is due may be so late once the clock went back by no more than jitter does
         self.store.worker = self.store.digest = ""
         self.tick(0)
         self.store.versions()
@@ -175,8 +181,11 @@ class Driver:
         """Everybody beats, and the policies are those of who lives."""
         self.fleet.beat()
         for profile, rule in self.fleet.policies().items():
+            if rule != self.model.profiles[profile]:
+                self.edited[profile] = self.api.calls
             self.model.publish(profile, rule)
         if self.latest > self.now:
+            self.jitter_ms = STEP_MS + LONGEST_WAIT_MS
             self._follow_the_clock()
 
     def start(self, what: Configuration) -> str:
@@ -230,6 +239,7 @@ class Driver:
             self.heartbeat()
             said = self.store.claim(LEASE_MS)
             self._follow_edits()
+            self.follow()
             if isinstance(said, Idle) and said.wait_ms is None:
                 break
             match said:
@@ -254,7 +264,7 @@ class Driver:
     def check(self) -> None:
         """The audit finds nothing, and entries and books are the model's."""
         self.follow()
-        wrong = found_at_once(self.store, self.latest - self.now)
+        wrong = found_at_once(self.store, self.latest - self.now + self.jitter_ms)
         assert wrong == [], wrong
         assert self.states() == {name: entry.state for name, entry in self.model.entries.items()}
         books = reading.books(self.store)
@@ -295,12 +305,13 @@ class Driver:
                 self.model.stayed_attached(name)
         for name, state in states.items():
             entry = self.model.entries.get(name)
-            if entry and entry.state is State.attached and state is State.queued and self._was_overwritten(name):
+            goes = state in (State.queued, State.attaching)  # a claim that sends it again may take it at once
+            if entry and entry.state is State.attached and goes and self._was_overwritten(name):
                 entry.state, entry.forced, entry.not_before = State.queued, True, 0
 
     def _was_overwritten(self, name: Name) -> bool:
-        account = self.model.profiles[name[0]].account
-        return any((account, (other, name[1])) in self.api.called for other in PROFILES if other != name[0])
+        others = [(other, name[1]) for other in PROFILES if other != name[0]]
+        return any((account, other) in self.api.called for account in ACCOUNTS for other in others)
 
     def _follow_edits(self) -> None:
         """A claim looks anew at who owns the numbers of an edited profile, those that it comes by."""
@@ -309,12 +320,11 @@ class Driver:
             account = self.model.profiles[profile].account
             for number in NUMBERS:
                 entry = self.model.entries.get((profile, number))
-                if entry is None or (profile not in self._claimants(account, number) and entry.state is State.queued):
-                    continue
+                if entry is None or profile not in self._claimants(account, number):
+                    continue  # what is claimed anew has its claim there
                 claims = self.model.claims.get((account, number), {})
-                came_along = profile in self._claimants(account, number) and profile not in claims
                 among = [(other, number) for other in {*claims, profile} if (other, number) in states]
-                if came_along or any(self._differs(name, states) for name in among):
+                if profile not in claims or any(self._differs(name, states) for name in among):
                     self.model.claim_anew(profile, number, self.now)
 
     def _differs(self, name: Name, states: dict[Name, State]) -> bool:
@@ -339,9 +349,9 @@ class Driver:
             self.heartbeat()
             said = self.store.claim(LEASE_MS)
             self._follow_edits()
+        self.follow()
         match said:
             case Idle(wait_ms=None):
-                self.follow()
                 assert list(self._neglected()) == [], "nothing stops these"
             case Probe():
                 closed_until = self.model.gates[said.account].closed_until
@@ -421,8 +431,8 @@ class Driver:
         held.sent, held.found, held.whole = True, found, whole
         held.told = dict(zip(numbers, cycle(fates) if whole == "each" else cycle([whole]), strict=False))
         for number, fate in held.told.items():
-            self.api.call(batch, number, fate.endswith("done"), self.now)
-        self.tick(1)  # a call takes its time, so that a later one is later
+            self.api.call(batch, number, fate.endswith("done"))
+        self.tick(1)  # a call takes its time
 
     def settle(self, held: Held) -> None:
         said = self._settlement(held)
@@ -523,7 +533,11 @@ class Driver:
         self.reap()
 
     def _wrong_directions(self) -> Iterator[str]:
-        """Directions that a profile with an older event configured after their owner did."""
+        """Directions that a profile with an older event configured after their owner did.
+
+        What was attached before an edit stays as it was until somebody asks for it again, also where the edit took its
+        profile away and another one brought it back.
+        """
         for (account, number), claims in self.model.claims.items():
             for direction, (last, _) in self.api.last.get((account, number), {}).items():
                 owner = self.model.owner(account, number, direction)
@@ -531,7 +545,12 @@ class Driver:
                 if owner in (None, last) or entry is None or entry.state is not State.attached:
                     continue
                 sends = entry.attached_under == self.model.profiles[owner or ""].fingerprint
-                if sends and self._newest(last, number) < claims[owner or ""]:
+                sent = self.api.called.get((account, (owner or "", number)), 0)
+                if (
+                    sends
+                    and sent > self.edited.get(owner or "", -1)
+                    and self._newest(last, number) < claims[owner or ""]
+                ):
                     yield f"{direction} of {number} belongs to {owner}, and {last} configured it last"
 
     def _newest(self, profile: str, number: str) -> float:

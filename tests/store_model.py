@@ -178,8 +178,12 @@ class Model:
         account = self.profiles[profile].account
         claims = self.claims.setdefault((account, number), {})
         if profile not in claims:
-            elsewhere = [self.claims[a, number] for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
-            claims[profile] = free_time(claims, max(each.pop(profile) for each in elsewhere))
+            elsewhere = [a for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
+            newest = max(self.claims[a, number].pop(profile) for a in elsewhere)
+            claims[profile] = free_time(claims, newest)
+            entry = self.entries[profile, number]
+            for each in elsewhere:
+                self._give_back(each, number, untouched=not (entry.attempts or entry.doubt))
         self.align(account, number, now, but=profile)
         if not self.owns(account, profile, number):
             self._supersede((profile, number), now)
@@ -225,9 +229,13 @@ class Model:
         for account in ACCOUNTS:
             claims = self.claims.get((account, number), {})
             if claims.pop(profile, None):
-                owners = [p for p in claims if self.profiles[p].account == account and self.owns(account, p, number)]
-                given += sum(self._restore((p, number), untouched=True) for p in owners)
+                given += self._give_back(account, number, untouched=True)
         return given
+
+    def _give_back(self, account: str, number: str, *, untouched: bool) -> int:
+        claims = self.claims[account, number]
+        owners = [p for p in claims if self.profiles[p].account == account and self.owns(account, p, number)]
+        return sum(self._restore((p, number), untouched=untouched) for p in owners)
 
     # -- events
 
@@ -319,7 +327,7 @@ class Model:
         lease = self.leases.pop(batch.id)
         told = {o.number: o for o in said.others}
         stops, gates = self.stops[batch.profile], self.gates[batch.account]
-        suspects = self._are_suspects(batch, said, told)
+        suspects = self._are_suspects(batch, said, told, now)
         several = len(batch.numbers) > 1
         attached: list[str] = []
         success = False
@@ -340,18 +348,18 @@ class Model:
                     kind = "halve"
             if leased.number == canary:
                 canary_said = kind
-            wish = self.entries[name].wish
-            success = success or (kind == "attached" and wish is not State.superseded)
-            if kind == "attached" and wish is not State.superseded and not self.entries[name].again:
+            wish, tells = self.entries[name].wish, lease.sent or not self.entries[name].check
+            success = success or (kind == "attached" and wish is not State.superseded and tells)
+            if kind == "attached" and wish is not State.superseded and tells and not self.entries[name].again:
                 attached.append(leased.number)
             spared = leased.number == canary and kind == "dead"
             self._settle_one(name, lease, kind, outcome, fingerprint=said.fingerprint, now=now, spared=spared)
         self._settle_gate(batch.account, gates, said, suspects, now)
         self._settle_alike(batch.profile, said, success, attached, canary_said)
 
-    def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Other]) -> bool:
+    def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Other], now: int) -> bool:
         answered = self.gates[batch.account].answered_ms
-        if not said.trouble or answered is None:
+        if not said.trouble or answered is None or answered > now:
             return False
         failed = [
             self.entries[batch.profile, leased.number].troubled
@@ -442,14 +450,27 @@ class Model:
         """The store sends this number of a profile again, to see who is to blame; "": there is nobody to ask."""
         stops = self.stops[profile]
         if not number:
-            stops.forget()
+            self._asks_nobody(profile)
             return
         stops.canary = number
         entry = self.entries[profile, number]
         assert number == stops.latest
         assert entry.state is State.attached
         assert entry.attached_under == self.profiles[profile].fingerprint
-        entry.state, entry.forced = State.queued, True
+        entry.state, entry.forced, entry.check = State.queued, True, True
+
+    def _asks_nobody(self, profile: str) -> None:
+        """The number that would be asked was refused like the others, goes by itself, or is none any more."""
+        stops = self.stops[profile]
+        stops.canary = ""
+        entry = self.entries.get((profile, stops.latest))
+        if entry is not None and entry.state is State.dead and stops.latest in stops.alike:
+            self._pause(profile)
+            return
+        same = entry is not None and entry.attached_under == self.profiles[profile].fingerprint
+        goes = entry is not None and entry.state in OPEN and same and not self.is_contended((profile, stops.latest))
+        if not goes:
+            stops.forget()
 
     def _pause(self, profile: str) -> None:
         stops = self.stops[profile]
@@ -474,8 +495,11 @@ class Model:
                 if entry.wish is State.dropped:
                     self._release(name)
                 continue
-            entry.forced, entry.again = entry.forced or entry.again == "forced", ""
-            entry.doubt, entry.check = entry.doubt or lease.sent, entry.check and not lease.sent
+            forced = entry.forced
+            entry.forced, entry.again = forced or entry.again == "forced", ""
+            stays = entry.check and entry.attached_under == lease.batch.fingerprint and not forced
+            if lease.sent and not (stays and not self.is_contended(name)):
+                entry.doubt, entry.check = True, False
             entry.crashes += crashed
             entry.state, entry.not_before = State.queued, 0
             open_entries.append(entry)

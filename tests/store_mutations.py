@@ -58,8 +58,8 @@ MUTATIONS = (
     Mutation(
         "what is attached is not in the log of ends",
         "settle",
-        "    ends(p, n)\n    last_attached = n",
-        "    last_attached = n",
+        "    ends(p, n)\n    if tells",
+        "    if tells",
     ),
     Mutation(
         "what dies is not in the log of ends",

@@ -289,3 +289,18 @@ def test_a_look_says_what_a_claim_would_find(store: Store, kind: str) -> None:
         "nothing": (0, None, None),
     }
     assert (look.claimable, look.next_due_ms, look.next_lease_ms) == expected[kind]
+
+
+def test_retries_that_are_due_leave_half_of_each_batch_to_what_is_fresh(store: Store) -> None:
+    publish(store, size=4, wait_ms=0)
+    again = [number(n) for n in range(12)]
+    push(store, *again)
+    for _ in range(3):
+        settle(store, sent(store, claim(store)), "retry", (store.now_ms or 0) + 1)
+    fresh = [number(n) for n in range(20, 24)]
+    push(store, *fresh)
+    go_on(store, 1)
+    first, second, third = (numbers_of(claim(store)) for _ in range(3))
+    assert [each for each in first + second if each in fresh] == fresh
+    assert len([each for each in first + second if each in again]) == 4
+    assert set(third) < set(again), "and take whole ones where nothing fresh is left"

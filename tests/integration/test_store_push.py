@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from servers import HOST, Server
 from store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
-from trunkline.store import Store, StoreError, StoreUnavailable, reading
+from trunkline.opening import examine_for_work, open_store
+from trunkline.settings import Settings, StoreSettings
+from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable, reading
 from trunkline.store.client import PREFIX
 from trunkline.store.connect import CONNECTION
 from trunkline.store.model import AccountRule, Dropped, Policies, ProfilePolicy, Pushed
+from trunkline.store.registry import Registration
 from trunkline.words import Refusal, RefusalCode, State
 
 GOOD = ("support", number(1))
@@ -184,6 +188,34 @@ def test_a_server_without_memory_takes_nothing_in_and_lets_everything_else_go_on
     finally:
         store.client.config_set("maxmemory", "0")
     assert is_sound(store)
+
+
+def test_whoever_starts_while_the_server_is_out_of_memory_starts(server: Server, store: Store) -> None:
+    """Workers, so that what waits makes room; receivers, so that they say 503 and not nothing at all."""
+    configuration = Policies({"default": AccountRule(9, 0)}, {"support": ProfilePolicy("default", 2, 0, "f9", "io")})
+    push(store, number(1))
+    store.client.config_set("maxmemory", "1")
+    try:
+        opened = open_store(Settings(store=StoreSettings(url=SecretStr(server.url), acknowledge="memory")))
+        opened.store.now_ms = store.now_ms
+        examine_for_work(opened)
+        assert opened.store.publish(configuration) == 0
+        Registration(opened.store, configuration, worker="one", ttl_ms=60_000).join()
+        assert claim(opened.store).fingerprint == "f9"
+        opened.close()
+    finally:
+        store.client.config_set("maxmemory", "0")
+
+
+@pytest.mark.parametrize("first", ["good", "unknown"])
+def test_a_state_of_a_newer_program_fails_the_push_before_anything_of_it_is_written(store: Store, first: str) -> None:
+    push(store, number(2))
+    store.client.hset(f"{PREFIX}entry:support:{number(2)}", "s", "w")
+    good, unknown = delivery([GOOD], event_id="evt_1"), delivery([("support", number(2))], event_id="evt_2")
+    with pytest.raises(StoreNewer):
+        store.push([good, unknown] if first == "good" else [unknown, good])
+    assert reading.books(store).totals["accepted"] == 1
+    assert store.push([good]) == [Pushed(False, 1, 0, ())], "no duplicate: it left no mark"
 
 
 def test_an_attached_number_takes_less_than_700_bytes(store: Store) -> None:

@@ -43,8 +43,8 @@ def settlement_of(
     """
     told = _Told(batch, profile, checked)
     unread = told.back(checked.unanswered) if gate is not None else told.unread(checked.unanswered)
-    attached, others, unsent = checked.attached, [*unread, *told.back(checked.later)], _named(checked.unanswered)
-    unsent += _named(checked.later)
+    attached, others = checked.attached, [*unread, *told.back(checked.later)]
+    unsent = (*checked.attached, *_named(checked.unanswered), *_named(checked.later))
     healthy, refused = False, None
     match verdict:
         case Outcomes(by_number):

@@ -182,9 +182,12 @@ def outcomes(store: Store, after: int = 0, most: int = 100) -> list[Outcome]:
 
     A compacted log, at least once: of each entry only its latest end is there, with what it is now, and one that waits
     again meanwhile is left out; its next end comes later. To read on, give the last sequence; [] means that nothing
-    more has ended.
+    more has ended. Where the store has not come as far, it was restored, and the log is told from its beginning.
     """
     found: list[Outcome] = []
+    with translated():
+        last = int(store.client.get(f"{store.prefix}sequence") or 0)
+    after = after if after <= last else 0
     while not found:
         with translated():
             page: Any = store.client.zrangebyscore(

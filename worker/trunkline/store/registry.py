@@ -38,6 +38,7 @@ class Registration:
         self._pages = pages_of(policies)
         self._worker = worker
         self._ttl_ms = ttl_ms
+        self._first_seen = ""  # its configuration, by the store's clock: a store that is restored may have forgotten it
         self.digest = digest_of(policies)
 
     def join(self, about: Mapping[str, str | int] | None = None) -> Beat:
@@ -107,8 +108,9 @@ class Registration:
 
     def _configure(self) -> None:
         for index, page in enumerate(self._pages):
-            last = index == len(self._pages) - 1
-            self._store.run("configure", self.digest, self._worker, json.dumps(page), "1" if last else "")
+            last = "1" if index == len(self._pages) - 1 else ""
+            said = self._store.run("configure", self.digest, self._worker, json.dumps(page), last, self._first_seen)
+            self._first_seen = str(said) if last else self._first_seen
 
     def _put_times_right(self) -> None:
         """After the clock stepped back: retries, leases and breakers that lie as far ahead as it stood."""

@@ -54,9 +54,12 @@ for i = 1, #page, 2 do
   local e = call('HMGET', key, 's', 'u', 'z', 'q')
   if tonumber(page[i + 1]) > bound then break end
   if is_closed(e[1]) then
-    if tonumber(e[2] or e[4] or 0) + keep > NOW then break end
-    if e[3] then
-      ends(p, n) -- its stale place is still in a list: later
+    local closed = tonumber(e[2] or e[4] or 0)
+    local ahead = closed > NOW + FUTURE
+    if closed + keep > NOW and not ahead then break end
+    if ahead or e[3] then -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
+      call('HSET', key, 'u', NOW)
+      ends(p, n)
     else
       let_go(p, n, key)
       count(p, BOOK_OF[e[1]], -1)

@@ -42,9 +42,10 @@ local function hold(a, p, n)
   call('HSET', P .. 'waiting:' .. a, n, table.concat(names, '\n'))
 end
 
--- The claim of a profile whose directions or account changed: it moves with the profile, and who owns what is settled anew.
+-- The claim of a profile whose directions or account changed: it moves with the profile, and who owns what is settled anew;
+-- what it leaves behind on another account goes back to who has it there. `tried`: a call of it may have gone out.
 -- Returns whether the profile still owns a direction, and who shares one with it.
-local function claim_anew(a, p, n, queued)
+local function claim_anew(a, p, n, queued, tried)
   local claims = read_claims(a, n)
   if not claims.of[p] then
     local t = nil
@@ -54,6 +55,8 @@ local function claim_anew(a, p, n, queued)
         t = math.max(t or 0, there.of[p].t)
         remove_claim(there, p)
         write_claims(there, other, n)
+        give_back(there, other, n, not tried)
+        if tried then reassert(other, n, p, 'io') end
       end
     end
     add_claim(claims, p, t or queued)
@@ -72,7 +75,7 @@ local function pick(p, pol, numbers, into, special, from_retry)
     local owns, contended = true, e[10]
     if e[1] == 'q' and pol.mv and busy[i] ~= 1 and not (e[2] and not from_retry) then
       local rivals
-      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW)
+      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW, e[3] or e[5] == 'd')
       contend(p, n, rivals)
       contended = contended or #rivals > 0
     end
@@ -83,6 +86,7 @@ local function pick(p, pol, numbers, into, special, from_retry)
       call('HSET', key, 's', 's', 'u', NOW, 'ss', 'q')
       move(p, 'q', 's')
       ends(p, n)
+      if e[3] or e[5] == 'd' then reassert(pol.a, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
     elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.a, n, p)) then
       hold(pol.a, p, n)
     else
@@ -110,7 +114,9 @@ local function take_canary(p, pol)
   local into, special, n = {}, {}, pol.cw
   if canary and canary <= NOW then
     local in_retry = call('ZREM', P .. 'retry:' .. p, n) == 1
-    if not in_retry then call('LREM', P .. 'split:' .. p, 1, n) end
+    if not in_retry and call('LREM', P .. 'split:' .. p, 1, n) == 0 then
+      call('LREM', P .. 'ready:' .. p, -1, n) -- where it goes if another profile's batch had the number
+    end
     pick(p, pol, { n }, into, special, in_retry)
   end
   return into, special, 's'
@@ -212,7 +218,8 @@ local function next_claim()
           local numbers, special, kind = take(p, pol)
           schedule(p)
           if #numbers > 0 then return lease(a, acc, p, pol, numbers, special, kind) end
-          reschedule(p)
+          for each in pairs(to_schedule) do reschedule(each) end -- what lost a number may have given it to another
+          for each in pairs(to_touch) do touch(each) end
         end
         touch(a)
       end

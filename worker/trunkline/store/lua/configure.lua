@@ -6,7 +6,8 @@
 -- ARGV[3]  the worker's id: pages of two workers don't mix
 -- ARGV[4]  JSON {accounts: …, profiles: …}, as in publish
 -- ARGV[5]  "1": the last page
--- Result   1
+-- ARGV[6]  when this worker knows it to have been first seen, or "": a store that was restored may have forgotten that
+-- Result   when it was first seen, or 0 before the last page
 -- Cost     2 commands, and 3 for the last page
 local digest, said = ARGV[2], cjson.decode(ARGV[4])
 local key = P .. 'config:' .. digest
@@ -26,6 +27,8 @@ if ARGV[5] == '1' then
   call('RENAME', draft, key)
   call('PERSIST', key)
   local newest = tonumber(call('ZRANGE', P .. 'configs', -1, -1, 'WITHSCORES')[2]) or 0
-  call('ZADD', P .. 'configs', 'NX', math.max(NOW, newest + 1), digest) -- in the order of coming, though the clock may step back
+  -- in the order of coming, though the clock may step back
+  call('ZADD', P .. 'configs', 'NX', tonumber(ARGV[6]) or math.max(NOW, newest + 1), digest)
+  return call('ZSCORE', P .. 'configs', digest)
 end
-return 1
+return '0'

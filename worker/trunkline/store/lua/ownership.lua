@@ -233,16 +233,21 @@ local function withdraw(n, p)
   return left
 end
 
+-- Gives what these claims own back to entries that had lost it; returns how many.
+local function give_back(claims, a, n, untouched)
+  local given = 0
+  for _, c in ipairs(claims.list) do
+    local pol = policy(c.p)
+    if pol and pol.a == a and owns_any(claims, a, c.p) and restore(c.p, n, untouched) then given = given + 1 end
+  end
+  return given
+end
+
 -- An entry was ended by hand: its claim is gone, and what it took goes back to whoever had it. `sent`: a call of it may have
 -- gone out, on this account and for these directions. Returns how many entries got something back.
 local function release(a, n, p, dirs, sent)
   local given = 0
-  for other, claims in pairs(withdraw(n, p)) do
-    for _, c in ipairs(claims.list) do
-      local pol = policy(c.p)
-      if pol and pol.a == other and owns_any(claims, other, c.p) and restore(c.p, n, not sent) then given = given + 1 end
-    end
-  end
+  for other, claims in pairs(withdraw(n, p)) do given = given + give_back(claims, other, n, not sent) end
   if sent then reassert(a, n, p, dirs) end
   return given
 end

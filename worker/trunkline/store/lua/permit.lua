@@ -22,6 +22,15 @@ if not slot then
   to_touch[a] = true
 end
 local wait = math.ceil(tonumber(slot) - NOW - EARLY)
+if wait > FUTURE then -- no slot lies as far ahead, unless the account's are so far apart: the clock has stepped back
+  local acc = account(a)
+  if wait > FUTURE + AHEAD + acc.cap * acc.iv then
+    slot = take_slot(a, acc)
+    call('HSET', holder, 'slot', slot)
+    to_touch[a] = true
+    wait = math.ceil(tonumber(slot) - NOW - EARLY)
+  end
+end
 if wait > 0 then
   finish()
   return { 'wait', wait }

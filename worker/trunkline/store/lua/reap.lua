@@ -15,9 +15,9 @@ local function is_living(worker)
   return (lives_until or 0) > NOW
 end
 
-local function take_up(a, p, n, sent, dirs, crashed)
+local function take_up(a, p, n, sent, dirs, fp, crashed)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'p')
+  local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'p', 'f')
   call('HDEL', key, 'g', 'w')
   local tried = sent or e[4] or e[5] == 'd'
   if e[1] then
@@ -33,19 +33,21 @@ local function take_up(a, p, n, sent, dirs, crashed)
   end
   if e[3] and tried then reassert(a, n, p, dirs) end
   if e[2] == 'f' then call('HSET', key, 'f', 1) end
-  if sent then call('HSET', key, 'v', 'd', 't', sent) end
+  -- A call of what is attached already, with what it is attached with, leaves no doubt: to look is enough.
+  local attached = e[5] == 'c' and e[6] == fp and not e[3] and not e[7]
+  if sent and not attached then call('HSET', key, 'v', 'd', 't', sent) end
   return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w')
+  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w', 'fp')
   local p, a, numbers, sent = b[1], b[2], lines(b[3]), b[4]
   local pol = policy(p)
   local dirs = b[5] or (pol and pol.dirs) or ''
   local crashed = not is_living(b[6])
   local open, crashes = {}, 0
   for _, n in ipairs(numbers) do
-    local c = take_up(a, p, n, sent, dirs, crashed)
+    local c = take_up(a, p, n, sent, dirs, b[7], crashed)
     if c then
       open[#open + 1] = n
       crashes = math.max(crashes, c)

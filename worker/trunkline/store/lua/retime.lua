@@ -13,8 +13,8 @@ local function accounts()
     local key = P .. 'account:' .. a
     local v = call('HMGET', key, 'gu', 'gt', 'pl')
     local closed_until, since, probe = tonumber(v[1] or nil), tonumber(v[2] or nil), tonumber(v[3] or nil)
-    if closed_until and (since or 0) > NOW then
-      call('HSET', key, 'gu', math.min(closed_until, NOW + FUTURE), 'gt', NOW)
+    if closed_until and (closed_until > NOW + FUTURE or (since or 0) > NOW) then -- a probe that comes early does no harm
+      call('HSET', key, 'gu', math.min(closed_until, NOW + FUTURE), 'gt', math.min(since or NOW, NOW))
       mended = mended + 1
     end
     if probe and probe > NOW + FUTURE then call('HDEL', key, 'pl') end

@@ -46,6 +46,7 @@ end
 local account_key = P .. 'account:' .. a
 local known = call('HMGET', account_key, 'fw', 'hk', 'gu')
 local healthy_at = tonumber(known[2] or nil)
+if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: who was answered when is not known
 
 -- The call failed as a whole, and others of the account did not since its numbers last failed so: they are suspects.
 local function are_suspects()
@@ -75,7 +76,8 @@ local function close(n, key, e, state, in_doubt)
 end
 
 local function attach(n, key, e)
-  n_attached = n_attached + 1
+  local tells = e.sent or not e.check -- that what was attached is still there says nothing of calls
+  if tells then n_attached = n_attached + 1 end
   call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp, 'j', (tonumber(e.attempts) or 0) + 1)
   if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er') end
   if e.again then
@@ -86,7 +88,7 @@ local function attach(n, key, e)
   else
     move(p, 'f', 'a')
     ends(p, n)
-    last_attached = n
+    if tells then last_attached = n end
   end
   if e.contended and not is_contended(read_claims(a, n), a, n, p) then call('HDEL', key, 'x') end
 end
@@ -287,10 +289,12 @@ end
 local function send_canary()
   local key = entry_key(p, pol.ca or '')
   local e = pol.ca and call('HMGET', key, 's', 'p', 'z', 'x') or {}
+  if e[1] == 'd' and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
+  if (e[1] == 'q' or e[1] == 'f') and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
   if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike() end -- nobody to ask: the numbers stand as they are
   call('HSET', POLICY, 'cw', pol.ca)
   pol.cw = pol.ca
-  call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
+  call('HSET', key, 's', 'q', 'f', 1, 'v', 'c', 'q', NOW, 'u', NOW)
   move(p, 'a', 'q')
   call('LPUSH', P .. 'split:' .. p, pol.ca)
 end
