@@ -153,7 +153,9 @@ class Gateway(http.server.ThreadingHTTPServer):
                     self.began.set()
 
     def ask_the_api(self, method: str, target: str, headers: dict[str, str], body: bytes) -> httpx.Response:
-        passed_on = {name: value for name, value in headers.items() if name.lower() in ("authorization", "content-type")}
+        passed_on = {
+            name: value for name, value in headers.items() if name.lower() in ("authorization", "content-type")
+        }
         return self._api.request(method, target, headers=passed_on, content=body)
 
     def _listen(self) -> None:

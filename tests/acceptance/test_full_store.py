@@ -48,6 +48,7 @@ profile = "support"
 """
 FULL = "out of memory: raise maxmemory"
 BALLAST = "ballast"
+BALLAST_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,14 @@ class Place:
         return dict(reading.books(self.store).totals)
 
     def fill(self) -> None:
-        """From now on there is a little less memory than is used."""
-        self.client.config_set("maxmemory", str(int(self.client.info("memory")["used_memory"] * 0.98)))
+        """From now on there is less memory than is used, however much of it the work sets free."""
+        self.client.config_set("maxmemory", "1")
+
+    def fill_with_ballast(self) -> None:
+        """The same for as long as the ballast is there."""
+        self.client.set(BALLAST, "x" * BALLAST_BYTES)
+        used: int = self.client.info("memory")["used_memory"]
+        self.client.config_set("maxmemory", str(used - BALLAST_BYTES // 2))
 
     def make_room(self) -> None:
         self.client.config_set("maxmemory", "0")
@@ -93,7 +100,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         require_redis()
     (tmp_path / "store").mkdir()
     with ExitStack() as stack:
-        server = stack.enter_context(running(request.param, tmp_path / "store", appendonly="yes"))
+        how = {"appendonly": "yes", "appendfsync": "always"}
+        server = stack.enter_context(running(request.param, tmp_path / "store", **how))
         sandbox = stack.enter_context(Sandbox(SandboxRules(fail_rate=0, latency_s=0.02)))
         config = tmp_path / "trunkline.toml"
         config.write_text(CONFIGURATION.format(store=server.url), "utf-8")
@@ -155,8 +163,9 @@ def play(place: Place, door: Door, count: int) -> None:
         place.fill()
         nothing_is_taken_in(place, door)
         assert place.trunkline("cancel", numbers[-1], "--yes").code == 0
-        assert place.trunkline("pause", "--profile", PROFILE).code == 0
-        assert place.trunkline("resume", "--profile", PROFILE).code == 0
+        for what in (["pause", "--profile", PROFILE], ["resume", "--profile", PROFILE], ["pause", "default"]):
+            ran = place.trunkline(*what)
+            assert ran.code == 0, ran.err
         assert place.trunkline("resume", "default").code == 0
         until(lambda: place.totals()["attached"] == count - 1, lambda: f"all attached: {place.totals()}", within=120)
         assert place.trunkline("status").code == 0
@@ -166,8 +175,7 @@ def play(place: Place, door: Door, count: int) -> None:
         nothing_is_taken_in(place, door)
         place.make_room()
         everything_is_taken_in(place, door, 10_000)
-        place.client.set(BALLAST, "x" * 8_000_000)
-        place.fill()
+        place.fill_with_ballast()
         nothing_is_taken_in(place, door)
         place.client.delete(BALLAST)
         everything_is_taken_in(place, door, 20_000)
