@@ -77,9 +77,9 @@ class Place:
 
     def fill_with_ballast(self) -> None:
         """The same for as long as the ballast is there."""
-        self.client.set(BALLAST, "x" * BALLAST_BYTES)
         used: int = self.client.info("memory")["used_memory"]
-        self.client.config_set("maxmemory", str(used - BALLAST_BYTES // 2))
+        self.client.set(BALLAST, "x" * BALLAST_BYTES)
+        self.client.config_set("maxmemory", str(used + BALLAST_BYTES // 2))
 
     def make_room(self) -> None:
         self.client.config_set("maxmemory", "0")
