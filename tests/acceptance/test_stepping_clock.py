@@ -86,9 +86,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     (tmp_path / "store").mkdir()
     with ExitStack() as stack:
         with preloaded(monkeypatch, offset):
-            server = stack.enter_context(
-                running("valkey", tmp_path / "store", appendonly="yes", appendfsync="always")
-            )
+            server = stack.enter_context(running("valkey", tmp_path / "store", appendonly="yes", appendfsync="always"))
         assert "LD_PRELOAD" not in os.environ
         sandbox = stack.enter_context(Sandbox(SandboxRules(fail_rate=0.3, latency_s=0.2)))
         config = tmp_path / "trunkline.toml"
@@ -120,7 +118,9 @@ def preloaded(monkeypatch: pytest.MonkeyPatch, offset: Path) -> Iterator[None]:
 @pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
 def test_after_the_clock_stepped_by_an_hour_everything_is_attached_as_if_it_had_not(place: Place, hours: int) -> None:
     place.push(0, 400)
-    until(lambda: place.in_retry() and place.totals()["attached"] > 40, "some attached, some in retry", within=PATIENCE_S)
+    until(
+        lambda: place.in_retry() and place.totals()["attached"] > 40, "some attached, some in retry", within=PATIENCE_S
+    )
     waiting, in_retry = place.totals()["queued"], place.in_retry()
     place.steps_to(hours * HOUR_S)
     stepped = time.monotonic()
