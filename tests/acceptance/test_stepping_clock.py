@@ -45,6 +45,7 @@ class Place:
     server: Server
     settings: Settings
     store: Store
+    sandbox: Sandbox
     worker: Worker
     trunkline: Commands
 
@@ -100,7 +101,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         stack.callback(opened.close)
         trunkline = stack.enter_context(Commands(tmp_path, env))
         worker = stack.enter_context(working(tmp_path / "worker.log", env))
-        yield Place(offset, server, settings, opened.store, worker, trunkline)
+        yield Place(offset, server, settings, opened.store, sandbox, worker, trunkline)
 
 
 @contextmanager
@@ -122,6 +123,7 @@ def test_after_the_clock_stepped_by_an_hour_everything_is_attached_as_if_it_had_
         lambda: place.in_retry() and place.totals()["attached"] > 40, "some attached, some in retry", within=PATIENCE_S
     )
     waiting, in_retry = place.totals()["queued"], place.in_retry()
+    place.sandbox.change(fail_rate=0)  # else the longest backoff decides
     place.steps_to(hours * HOUR_S)
     stepped = time.monotonic()
     until(place.all_attached, lambda: f"all attached: {place.totals()}", within=SETTLED_WITHIN_S)
