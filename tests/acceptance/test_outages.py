@@ -173,8 +173,7 @@ def play(place: Place, *, numbers: int, outage_s: float) -> None:
         account.gateway.recover()
     back = time.monotonic()
     for account in place.accounts:
-        within = BACK_WITHIN_S - (time.monotonic() - back)
-        until(lambda a=account: is_through(place, a), lambda a=account: told(place, a), within)  # type: ignore[misc]
+        is_through(place, account, BACK_WITHIN_S - (time.monotonic() - back))
         took = time.monotonic() - back
         asked = [each for each in account.gateway.asked if opened[account.name] < each.at < back]
         seen = f"{len(account.numbers)} numbers, {back - began:.0f} s away; {figures(place, account, asked)}"
@@ -196,17 +195,17 @@ def when_paused(place: Place, account: Account) -> float:
 def says_why_they_wait(place: Place) -> None:
     """One sentence for a number, one for each account among all: which breaker is open, and what the API said last."""
     for account in place.accounts:
-
-        def number_says(account: Account = account) -> bool:
-            return names_the_trouble(account, place.says(account))
-
-        until(number_says, lambda account=account: place.says(account))  # type: ignore[misc]
+        says_why_it_waits(place, account)
 
     def status_says() -> bool:
         lines = place.trunkline("status").out.splitlines()
         return all(any(names_the_trouble(account, line) for line in lines) for account in place.accounts)
 
     until(status_says, lambda: place.trunkline("status").out)
+
+
+def says_why_it_waits(place: Place, account: Account) -> None:
+    until(lambda: names_the_trouble(account, place.says(account)), lambda: place.says(account))
 
 
 def names_the_trouble(account: Account, sentence: str) -> bool:
@@ -221,12 +220,13 @@ def spent_nothing(place: Place, account: Account) -> None:
     assert sum(each.attempts for each in waiting) == 0
 
 
-def is_through(place: Place, account: Account) -> bool:
-    return place.counted(account, "attached") >= len(account.numbers)
+def is_through(place: Place, account: Account, within_s: float) -> None:
+    """Waits until all are attached."""
 
+    def told() -> str:
+        return f"{account.way}: {place.trunkline('status').out}\n{place.says(account)}"
 
-def told(place: Place, account: Account) -> str:
-    return f"{account.way}: {place.trunkline('status').out}\n{place.says(account)}"
+    until(lambda: place.counted(account, "attached") >= len(account.numbers), told, within_s)
 
 
 def is_whole(place: Place, account: Account) -> None:
