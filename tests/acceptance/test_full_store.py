@@ -155,12 +155,12 @@ def numbers_from(first: int, count: int) -> list[str]:
 
 
 def play(place: Place, door: Door, count: int) -> None:
-    """Numbers wait, the memory is used up, everything but taking in works, and with room again that does too."""
+    """Numbers wait and the memory is used up: all but taking in works, for a worker that starts too; with room that does."""
     numbers = numbers_from(0, count)
     place.push(numbers)
     assert place.trunkline("pause", "default").code == 0
+    place.fill()
     with place.worker() as worker:
-        place.fill()
         nothing_is_taken_in(place, door)
         assert place.trunkline("cancel", numbers[-1], "--yes").code == 0
         for what in (["pause", "--profile", PROFILE], ["resume", "--profile", PROFILE], ["pause", "default"]):
@@ -216,13 +216,3 @@ def test_what_waits_in_a_full_store_is_attached_and_nothing_more_is_taken_in(pla
 @pytest.mark.chaos
 def test_ten_thousand_that_wait_in_a_full_store_are_attached(place: Place, door: Door) -> None:
     play(place, door, 10_000)
-
-
-def test_a_worker_that_starts_beside_a_full_store_works(place: Place) -> None:
-    """A killed worker's successor, or one that was there before with the same configuration."""
-    with place.worker():
-        pass
-    place.push(numbers_from(0, 30))
-    place.fill()
-    with place.worker():
-        until(lambda: place.totals()["attached"] == 30, lambda: f"all attached: {place.totals()}")
