@@ -155,7 +155,7 @@ def numbers_from(first: int, count: int) -> list[str]:
 
 
 def play(place: Place, door: Door, count: int) -> None:
-    """Numbers wait and the memory is used up: all but taking in works, for a worker that starts too; with room that does."""
+    """Numbers wait and the memory is used up: all but taking in works, and with room again that does too."""
     numbers = numbers_from(0, count)
     place.push(numbers)
     assert place.trunkline("pause", "default").code == 0
