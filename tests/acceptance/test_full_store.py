@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from acceptance.running import TRUNKLINE, Running
+from acceptance.site import patiently
 from acceptance.test_receiving import address
 from acceptance.worker_harness import Commands, Worker, environment, until, working
 from servers import Server, require_redis, running
@@ -66,10 +67,11 @@ class Place:
 
     def push(self, numbers: Sequence[str]) -> None:
         events = [NumberEvent(event_id=n, numbers=(n,), profile=PROFILE, source="s") for n in numbers]
-        Enqueuer.from_settings(self.store, self.settings).enqueue(events)
+        enqueuer = Enqueuer.from_settings(self.store, self.settings)
+        patiently(lambda: enqueuer.enqueue(events))
 
     def totals(self) -> dict[str, int]:
-        return dict(reading.books(self.store).totals)
+        return dict(patiently(lambda: reading.books(self.store)).totals)
 
     def fill(self) -> None:
         """From now on there is less memory than is used, however much of it the work sets free."""
@@ -85,7 +87,8 @@ class Place:
         self.client.config_set("maxmemory", "0")
 
     def is_attached(self, number: str) -> bool:
-        return [each.state for each in reading.entries_of(self.store, number)] == [State.attached]
+        entries = patiently(lambda: reading.entries_of(self.store, number))
+        return [each.state for each in entries] == [State.attached]
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:

@@ -11,16 +11,17 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import pytest
 
 from acceptance.gateway import Asked, Gateway, Way
 from acceptance.scenes import as_toml
+from acceptance.site import patiently
 from acceptance.worker_harness import PATIENCE_S, Commands, Worker, environment, until, working
 from servers import running
 from store_audit import audit
@@ -29,11 +30,9 @@ from trunkline.contract import NumberEvent, State
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.settings import Settings, load
-from trunkline.store import Store, StoreUnavailable, reading
+from trunkline.store import Store, reading
 from trunkline.store.model import Entry
 from trunkline_producers.enqueue import Enqueuer
-
-Answer = TypeVar("Answer")
 
 FACTOR: Final = float(os.environ.get("OUTAGE_FACTOR", "10"))
 CONCURRENCY: Final = 2  # an account's default
@@ -100,17 +99,6 @@ class Place:
         """What `trunkline number` says that the last number waits for."""
         (entry,) = self.trunkline("number", account.numbers[-1], "--json").json
         return str(entry["waiting_for"])
-
-
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """What the store says, asked again where a busy machine keeps it from answering."""
-    over = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return ask()
-        except StoreUnavailable:
-            if time.monotonic() > over:
-                raise
 
 
 @contextmanager
