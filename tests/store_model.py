@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trunkline.intake import Delivery
@@ -23,6 +23,7 @@ from trunkline.words import RefusalCode, State
 
 DAY_MS = 86_400_000
 FUTURE_MS = 60_000  # further ahead no time is believed
+STEP_MS = 2_000  # so far back is no jitter of the clock
 FORCED_MS = 60_000  # how long a forced event is remembered
 MOST_WAITING = 20  # small enough that a run of the machine meets queue_full now and then
 ALIKE = 3  # so many numbers refused alike put a profile to the test
@@ -346,6 +347,7 @@ class Model:
                     kind = str(outcome.kind)
                 elif outcome.free and suspects and several:
                     kind = "halve"
+            outcome = replace(outcome, at_ms=reckoned(outcome.at_ms, batch.now_ms, now))
             if leased.number == canary:
                 canary_said = kind
             wish, tells = self.entries[name].wish, lease.sent or not self.entries[name].check
@@ -571,6 +573,12 @@ class Model:
         if (rule.account, rule.directions) != (old.account, old.directions):
             self.moved.add(profile)
         self.profiles[profile] = rule
+
+
+def reckoned(at_ms: int, claimed_ms: int, now: int) -> int:
+    """A time that a worker reckoned from its claim, once the clock may have stepped back since."""
+    ahead = claimed_ms - now
+    return max(now, at_ms - ahead) if at_ms and ahead > STEP_MS else at_ms
 
 
 def free_time(claims: dict[str, float], at: float) -> float:

@@ -6,18 +6,19 @@ Nothing here waits for a fixed time: conditions are asked for until they hold or
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 
 from acceptance.running import WORKER, Running
 from acceptance.store_proxy import StoreProxy
-from acceptance.worker_harness import environment, until
+from acceptance.worker_harness import PATIENCE_S, environment, until
 from servers import running
 from store_audit import audit
 from trunkline.contract import NumberEvent, State
@@ -28,6 +29,8 @@ from trunkline.store import Store, StoreUnavailable, connect, reading
 from trunkline.store.model import Entry
 from trunkline.valkey_process import Home
 from trunkline_producers.enqueue import Enqueuer
+
+Answer = TypeVar("Answer")
 
 LEASE_S: Final = 2.5
 NOISE_S: Final = 20.0  # what a machine busy with other things may add; the time itself is printed
@@ -63,6 +66,17 @@ profile = "support"
 """
 HOOK_KEY: Final = "hook-key"
 REGISTER: Final = (b"{tl}:meta", b"{tl}:worker")
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """What the store says, asked again where a busy machine keeps it from answering."""
+    over = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable:
+            if time.monotonic() > over:
+                raise
 
 
 @dataclass

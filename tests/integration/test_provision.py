@@ -45,9 +45,12 @@ class Worker:
 
 
 @contextmanager
-def working(store: Store, *, me: Reply = (200, {}, b"{}"), lease_s: float = 60.0) -> Iterator[Worker]:
+def working(
+    store: Store, *, me: Reply = (200, {}, b"{}"), attach: Reply | None = None, lease_s: float = 60.0
+) -> Iterator[Worker]:
     configured = json.dumps({"data": {"configured": [ONE], "failed": []}, "errors": None}).encode()
-    with answering(lambda path: me if path == "/v1/me" else (200, {}, configured)) as (url, seen):
+    rest = attach or (200, {}, configured)
+    with answering(lambda path: me if path == "/v1/me" else rest) as (url, seen):
         key = Secret("env:KEY", SecretStr("key"))
         account = Account.model_validate(
             {"name": "default", "base_url": url, "key": key, "requests_per_second": 1000.0}
@@ -83,6 +86,57 @@ def test_a_probe_asks_if_the_api_is_there_and_the_key_is_good_not_if_it_likes_th
         assert (account.retry_at_ms is None) is opens
         assert entry(store, ONE).state is (State.attached if opens else State.queued)
         assert worker.logged[0] == (Log.account_probe_ok if opens else Log.account_probe_failed)
+
+
+PAGE = b"<!doctype html><h1>Internal Server Error</h1>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "longest_s"),
+    [
+        (502, b"", 60),
+        (503, b"", 60),
+        (504, b"", 60),
+        (500, PAGE, 60),
+        (520, PAGE, 60),
+        (401, b"", 900),
+        (429, b"", 900),
+    ],
+)
+def test_an_api_that_is_away_is_asked_again_within_a_minute_however_long_it_was_away(
+    store: Store, status: int, body: bytes, longest_s: float
+) -> None:
+    with working(store, me=(status, {}, body)) as worker:
+        push(store, ONE)
+        batch = claim(store)
+        assert store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, "back"), gate=Gate(1, "away")))
+        for _ in range(10):
+            (account,) = reading.books(store).accounts
+            assert account.retry_at_ms is not None
+            assert store.now_ms is not None
+            pause_ms = account.retry_at_ms - store.now_ms
+            go_on(store, pause_ms)
+            worker.work()
+        assert pause_ms == longest_s * 1_000
+
+
+NOT_YET: Reply = (503, {"Retry-After": "0"}, b"")
+OK: Reply = (200, {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("me", "attach", "asked"), [(NOT_YET, NOT_YET, ["/v1/me"]), (OK, NOT_YET, ["/v1/me", "/v1/sip/attach"])]
+)
+def test_a_probe_and_the_call_after_it_are_one_request_each_whatever_they_are_answered(
+    store: Store, me: Reply, attach: Reply, asked: list[str]
+) -> None:
+    with working(store, me=me, attach=attach) as worker:
+        push(store, ONE)
+        batch = claim(store)
+        assert store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, "back"), gate=Gate(1, "away")))
+        go_on(store, 1)
+        worker.work()
+        assert [path for _, path, _, _ in worker.seen.requests] == asked
 
 
 class Losing(Store):

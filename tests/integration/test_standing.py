@@ -187,3 +187,14 @@ def test_a_clock_that_stepped_back_is_told(store: Store) -> None:
     worker.beat()
     assert reading.books(store).clock_stepped == (10 * MINUTE_MS, store.now_ms)
     assert reading.books(store).now_ms == store.now_ms
+
+
+@pytest.mark.parametrize("kind", ["retry", "verify", "back"])
+def test_what_was_reckoned_before_the_clock_stepped_back_is_put_right_by_as_much(store: Store, kind: str) -> None:
+    push(store, number(1))
+    batch = sent(store, claim(store))
+    at_ms = batch.now_ms + 5_000
+    go_on(store, -60 * MINUTE_MS)
+    settle(store, batch, kind, at_ms)
+    assert store.now_ms is not None
+    assert entry(store, number(1)).next_attempt_ms == store.now_ms + 5_000

@@ -180,6 +180,8 @@ def test_a_server_without_memory_takes_nothing_in_and_lets_everything_else_go_on
             push(store, number(999))
         attach(store, batch)
         settle(store, sent(store, claim(store)), "dead", dead_code="poison")
+        late = ProfilePolicy("default", 100, 1_000, "f0", "i")
+        store.publish(Policies({"default": AccountRule(100, 0)}, {"late": late}))  # as pause and resume do first
         assert store.pause_account("default", "full")
         assert store.resume_account("default")
         assert store.cancel([("support", number(299))]) == Dropped(1)

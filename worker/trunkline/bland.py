@@ -106,9 +106,13 @@ class BlandApi:
         """How long one request may take."""
         return self._account.timeout_s
 
-    def attach(self, body: Mapping[str, object], *, deadline: float, permit: Permit) -> Exchange:
-        """`POST /v1/sip/attach`. https://docs.bland.ai/api-v1/post/sip-attach"""
-        return self._call("POST", "/v1/sip/attach", deadline, permit, content=json.dumps(body).encode())
+    def attach(self, body: Mapping[str, object], *, deadline: float, permit: Permit, once: bool = False) -> Exchange:
+        """`POST /v1/sip/attach`. https://docs.bland.ai/api-v1/post/sip-attach
+
+        With `once` it is one request, without quick repeats.
+        """
+        content = json.dumps(body).encode()
+        return self._call("POST", "/v1/sip/attach", deadline, permit, content=content, once=once)
 
     def numbers(self, take: Callable[[bytes], None], *, deadline: float, permit: Permit) -> Exchange:
         """`GET /v1/sip/numbers`: every number of the account.
@@ -122,9 +126,9 @@ class BlandApi:
         """`GET /v1/sip?phone_number=`: both directions of one number."""
         return self._call("GET", "/v1/sip", deadline, permit, params={"phone_number": number})
 
-    def me(self, *, deadline: float, permit: Permit) -> Exchange:
-        """`GET /v1/me`: a cheap check of the key."""
-        return self._call("GET", "/v1/me", deadline, permit)
+    def me(self, *, deadline: float, permit: Permit, once: bool = False) -> Exchange:
+        """`GET /v1/me`: a cheap check of the key; with `once` one request without quick repeats."""
+        return self._call("GET", "/v1/me", deadline, permit, once=once)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -140,10 +144,13 @@ class BlandApi:
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
         take: Callable[[bytes], None] | None = None,
+        once: bool = False,
     ) -> Exchange:
         request = self._client.build_request(method, path, content=content, params=params)
         if content is not None:
             request.headers["content-type"] = "application/json"
+        if once:
+            return self._once(request, deadline, permit, take)
         quickly = Retrying(
             retry=retry_if_exception_type(NotSent) | retry_if_result(lambda answer: _repeat_wait_s(answer) is not None),
             wait=_pause_s,

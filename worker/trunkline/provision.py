@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trunkline.backoff import gate_delay_s
-from trunkline.bland import BlandApi, NotSent, Unanswered
+from trunkline.bland import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.listings import SharedListing
 from trunkline.observe import Log, logger
 from trunkline.permits import OutOfTime, Permits, Stopped
@@ -24,15 +24,8 @@ from trunkline.vault import Vault
 REQUESTS_SHARE: Final = 0.75  # of the lease: all of a batch's requests end within it
 NOT_OURS_MS: Final = 5_000  # how long a batch that another configuration must send is left to others
 STORE_PAUSE_S: Final = 0.25
-_NOT_REACHED: Final = (
-    401,
-    402,
-    403,
-    429,
-    502,
-    503,
-    504,
-)  # of GET /v1/me; any other answer comes from an API that is there
+_REFUSED: Final = (401, 402, 403, 429)  # of GET /v1/me: the account's own trouble
+_AWAY: Final = (502, 503, 504)  # a gateway's; any other answer comes from an API that is there
 TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 
@@ -181,9 +174,12 @@ class Provisioner:
             return  # its lease runs out, and a worker that knows the account probes
         trouble, most_s = None, desk.pause_max_s
         try:
-            exchange = desk.api.me(deadline=deadline, permit=self._permits.ask("", probe.account, deadline))
-            if exchange.status in _NOT_REACHED:
+            permit = self._permits.ask("", probe.account, deadline)
+            exchange = desk.api.me(deadline=deadline, permit=permit, once=True)
+            if exchange.status in _REFUSED or _is_away(exchange):
                 trouble = f"GET /v1/me answers {exchange.status}"
+            if _is_away(exchange):
+                most_s = min(desk.pause_max_s, UNREACHABLE_MOST_S)
         except (NotSent, Unanswered) as error:
             trouble, most_s = self._scrub(error.message), min(desk.pause_max_s, UNREACHABLE_MOST_S)
         except (Stopped, OutOfTime):
@@ -196,6 +192,11 @@ class Provisioner:
         closed_s = gate_delay_s(probe.gate_count + 1, min(desk.pause_initial_s, most_s), most_s, None)
         self._store.probed(probe.account, ok=False, reason=trouble, closed_ms=int(closed_s * 1000))
         log.error(Log.account_probe_failed, reason=trouble, again_in_s=closed_s)
+
+
+def _is_away(exchange: Exchange) -> bool:
+    """Whether a gateway answers in the API's place: by its status, or with a page for people under a 5xx."""
+    return exchange.status in _AWAY or (exchange.status >= 500 and exchange.body.lstrip().startswith(b"<"))
 
 
 def _all_back(batch: Batch, at_ms: int) -> Settlement:

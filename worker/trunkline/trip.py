@@ -131,7 +131,8 @@ class Trip:
         permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline, len(numbers))
         body = request_body(self._profile, numbers)
         try:
-            exchange = self._api.attach(body, deadline=tools.deadline, permit=permit)
+            # The one call after a probe is one request: an API that is not back yet is not asked thrice.
+            exchange = self._api.attach(body, deadline=tools.deadline, permit=permit, once=self._batch.half_open)
         except NotSent as error:
             if error.code == "deadline":
                 raise OutOfTime from error

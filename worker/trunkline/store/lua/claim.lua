@@ -155,7 +155,7 @@ end
 local function lease(a, acc, p, pol, numbers, special, kind)
   local id = call('INCR', P .. 'batches') .. '-' .. SALT
   call('HSET', P .. 'batch:' .. id, 'p', p, 'a', a, 'fp', pol.fp, 'n', table.concat(numbers, '\n'), 'k', kind, 'slot', take_slot(a, acc),
-    'w', WORKER, 'd', pol.dirs, 'le', LEASE)
+    'w', WORKER, 'd', pol.dirs, 'le', LEASE, 'at', NOW)
   call('ZADD', P .. 'leases', NOW + LEASE, id)
   call('SADD', P .. 'inflight:' .. a, unpack(numbers))
   call('HINCRBY', P .. 'account:' .. a, 'run', 1)

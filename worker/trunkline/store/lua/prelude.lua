@@ -45,7 +45,7 @@
 --                            direction; h, the others, a line each. Also the index of a number's profiles
 --   waiting:<a>       hash   number -> profiles held until the batch that has it is settled, joined by "\n"
 --   batch:<id>        hash   p, a, fp, n numbers joined by "\n", k kind (r ready, s split), slot of its next request, sent,
---                            w worker, d directions it sends, le lease
+--                            w worker, d directions it sends, le lease, at when it was claimed
 --   batches           string how many batches there have been
 --   leases            zset   batch -> when its lease ends
 --   inflight:<a>      set    the numbers under way

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- publish: what the scripts need of profiles and accounts that nobody has published yet; what a worker carries is left as it is.
 --
 -- ARGV[2]  JSON {accounts: {name: "cap iv"}, profiles: {name: "fingerprint account size wait directions trunk"}}

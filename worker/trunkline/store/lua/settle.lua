@@ -16,7 +16,7 @@
 -- Result   1, or 0 if the batch is not ours any more
 -- Cost     5 commands a number
 local id, said = ARGV[2], cjson.decode(ARGV[3])
-local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'k', 'sent', 'd')
+local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'k', 'sent', 'd', 'at')
 
 if said.password then -- shown once by the API, so it is kept whoever has the batch now
   call('HSET', P .. 'secret:' .. said.password.profile, said.password.field,
@@ -26,6 +26,9 @@ if said.password_lost then call('HSET', P .. 'secret:' .. said.password_lost, 'l
 if not b[1] then return 0 end
 
 local p, a, numbers, kind, sent, dirs = b[1], b[2], lines(b[3]), b[4], b[5], b[6]
+-- The worker reckons from its claim. If the clock has stepped back since, its times lie ahead by as much.
+local ahead = (tonumber(b[7] or nil) or NOW) - NOW
+if ahead <= STEP then ahead = 0 end
 local pol = policy(p)
 dirs = dirs or (pol and pol.dirs) or ''
 local moved_meanwhile = not pol or pol.a ~= a or pol.dirs ~= dirs
@@ -98,6 +101,7 @@ local function note_error(key, o)
 end
 
 local function wait_until(n, key, at)
+  if ahead > 0 then at = math.max(NOW, at - ahead) end
   call('HSET', key, 's', 'q', 'n', at, 'u', NOW)
   call('ZADD', P .. 'retry:' .. p, at, n)
   move(p, 'f', 'q')
