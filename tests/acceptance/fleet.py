@@ -7,9 +7,11 @@ process of its own, with its own environment and log, and is stopped as a servic
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -82,14 +84,9 @@ class Forge:
 
     def end(self, pid: int) -> int:
         """Asks a process to stop and waits for it; its exit code."""
-        self._signal(pid)
+        os.kill(pid, signal.SIGTERM)
         self.left.discard(pid)
         return self._ask({"wait": pid})
-
-    def _signal(self, pid: int) -> None:
-        import os
-
-        os.kill(pid, signal.SIGTERM)
 
     def _ask(self, what: Mapping[str, Any]) -> int:
         assert self._process.stdin is not None
@@ -156,13 +153,21 @@ class Fleet:
         """Writes a configuration; commands are asked with the one written last."""
         defaults = {"base_url": self.sandbox.base_url, "key": {"env": "BLAND_API_KEY"}, "timeout_s": 5.0}
         named = {account: {**defaults, **given} for account, given in (accounts or {"default": {}}).items()}
-        lines = ["[store]", f'url = "{self.url}"', "[worker]", "threads = 8", "lease_s = 8.0", "grace_s = 10.0"]
+        lines = [
+            "[store]",
+            f'url = "{self.url}"',
+            'acknowledge = "memory"',
+            "[worker]",
+            "threads = 8",
+            "lease_s = 8.0",
+            "grace_s = 10.0",
+        ]
         lines += ["[retry]", *(f"{key} = {as_toml(value)}" for key, value in ({**RETRY, **(retry or {})}).items())]
         for section, tables in (("accounts", named), ("profiles", profiles)):
             lines += [f"[{section}]", *(f"{key} = {as_toml(table)}" for key, table in tables.items())]
         path = self.folder / f"{name}.toml"
         path.write_text("\n".join(lines) + "\n", "utf-8")
-        variables = environment(TRUNKLINE_CONFIG=path, BLAND_API_KEY=KEY, **env)
+        variables = environment(TRUNKLINE_CONFIG=path, BLAND_API_KEY=KEY, TRUNKLINE_SECRET_KEY=SECRET_KEY, **env)
         settings = load(path, variables)
         self.trunkline.env = variables
         return Configuration(name, variables, settings, Enqueuer.from_settings(self.store, settings))
@@ -246,19 +251,20 @@ class Fleet:
         return "\n".join(f"{book.profile}: {book.counts}, paused: {book.paused}" for book in books.profiles)
 
 
+SECRET_KEY: Final = urlsafe_b64encode(b"\x2a" * 32).decode()  # with it a changed password is a changed configuration
 RETRY: Final = {"max_attempts": 8, "initial_s": 0.2, "max_s": 1.0}
 
 
 @contextmanager
 def fleet(folder: Path, **rules: Any) -> Iterator[Fleet]:
-    """A server on disk with every write, a stand-in with these rules, and nobody at work yet."""
+    """A server, a stand-in with these rules, and nobody at work yet."""
     (folder / "valkey").mkdir()
     with ExitStack() as stack:
-        server = stack.enter_context(running("valkey", folder / "valkey", appendonly="yes", appendfsync="always"))
+        server = stack.enter_context(running("valkey", folder / "valkey"))
         given = SandboxRules.from_mapping({"api_key": KEY, "latency_s": 0.02, "fail_rate": 0, **rules})
         sandbox = stack.enter_context(Sandbox(given))
         opening = folder / "opening.toml"
-        opening.write_text(f'[store]\nurl = "{server.url}"\n', "utf-8")
+        opening.write_text(f'[store]\nurl = "{server.url}"\nacknowledge = "memory"\n', "utf-8")
         opened = open_store(load(opening, environment(BLAND_API_KEY=KEY)))
         stack.callback(opened.close)
         trunkline = stack.enter_context(Commands(folder, environment()))
