@@ -151,7 +151,12 @@ class Fleet:
         **env: str,
     ) -> Configuration:
         """Writes a configuration; commands are asked with the one written last."""
-        defaults = {"base_url": self.sandbox.base_url, "key": {"env": "BLAND_API_KEY"}, "timeout_s": 5.0}
+        defaults = {
+            "base_url": self.sandbox.base_url,
+            "key": {"env": "BLAND_API_KEY"},
+            "timeout_s": 25.0,
+            "pause_initial_s": 1.0,
+        }
         named = {account: {**defaults, **given} for account, given in (accounts or {"default": {}}).items()}
         lines = [
             "[store]",
@@ -159,7 +164,7 @@ class Fleet:
             'acknowledge = "memory"',
             "[worker]",
             "threads = 8",
-            "lease_s = 8.0",
+            "lease_s = 40.0",
             "grace_s = 10.0",
         ]
         lines += ["[retry]", *(f"{key} = {as_toml(value)}" for key, value in ({**RETRY, **(retry or {})}).items())]

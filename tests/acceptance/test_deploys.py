@@ -1,4 +1,4 @@
-"""A deploy, its rollback, and hosts that share a store: two configurations side by side, and neither in the other's way.
+"""A deploy, its rollback, hosts that share a store: configurations side by side, and none in another's way.
 
 The load is limited by the account's rate, and numbers always wait, so that the rate at which numbers are attached says
 whether the two configurations disturb each other. The short forms print it; the long ones, `pytest -m chaos`, hold it

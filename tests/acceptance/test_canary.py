@@ -1,0 +1,67 @@
+"""A profile that is wrong is paused after a few calls and kills no number; numbers that are wrong pause no profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from acceptance.fleet import Fleet, fleet
+from acceptance.worker_harness import until
+
+WRONG_TRUNK: Final = "trk_wrong"
+RIGHT_TRUNK: Final = "trk_right"
+ACCOUNT: Final = {"default": {"requests_per_second": 500, "max_concurrency": 2}}
+
+
+def on_trunk(trunk: str, size: int = 100) -> dict[str, Any]:
+    outbound = {"directions": [{"type": "outbound"}], "trunk_id": trunk}
+    return {"support": {**outbound, "batch": {"max_size": size, "max_wait_s": 0.1}}}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path, latency_s=0.01, trunks=[RIGHT_TRUNK]) as place:
+        yield place
+
+
+def pause_of(place: Fleet) -> str | None:
+    (profile,) = place.ask("status", "--json").json["profiles"]
+    return profile["paused"] and str(profile["paused"]["reason"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "says", "most"),
+    [
+        ("failed", "Invalid trunk_id.", 4),
+        ("failed", "There is no such trunk.", 30),
+        ("refuse", "There is no such trunk.", 30),
+    ],
+    ids=["each number is refused for good", "each number is told words that nobody knows", "the call is refused whole"],
+)
+def test_a_wrong_profile_is_paused_after_a_few_calls_and_goes_on_once_it_is_mended(
+    place: Fleet, answer: str, says: str, most: int
+) -> None:
+    place.sandbox.change(unknown_trunk=answer, unknown_trunk_says=says)
+    wrong = place.configuration("wrong", on_trunk(WRONG_TRUNK), ACCOUNT)
+    numbers = place.new_numbers(1_000)
+    place.push(wrong, "support", numbers, a_time=500)
+    (worker,) = place.start(wrong)
+    reason = until(lambda: pause_of(place), lambda: f"the pause of the profile: {place.told()}")
+    until(lambda: not place.counts("support")["attaching"], "the end of the calls under way")
+    calls = len(place.sandbox.log())
+    print(f"{says!r} ({answer}): paused after {calls} calls for 1,000 numbers: {reason}")
+    assert says in reason
+    assert calls <= most
+    counts = place.counts("support")
+    assert (counts["queued"], counts["dead"], counts["attached"]) == (1_000, 0, 0)
+    told = place.ask("number", numbers[0], "--json").json[0]["waiting_for"]
+    assert told.startswith("the profile support is paused by the API's answers: refused alike: ")
+    worker.stop()
+    place.start(place.configuration("mended", on_trunk(RIGHT_TRUNK), ACCOUNT))
+    place.rests("support")
+    assert place.counts("support")["attached"] == 1_000
+    place.is_sound()
+    assert all(place.held(number) for number in numbers)
