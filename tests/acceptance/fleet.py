@@ -268,10 +268,11 @@ def fleet(folder: Path, **rules: Any) -> Iterator[Fleet]:
         server = stack.enter_context(running("valkey", folder / "valkey"))
         given = SandboxRules.from_mapping({"api_key": KEY, "latency_s": 0.02, "fail_rate": 0, **rules})
         sandbox = stack.enter_context(Sandbox(given))
+        url = f"{server.url}?socket_timeout=60"  # a busy machine may well pause for longer than the default
         opening = folder / "opening.toml"
-        opening.write_text(f'[store]\nurl = "{server.url}"\nacknowledge = "memory"\n', "utf-8")
+        opening.write_text(f'[store]\nurl = "{url}"\nacknowledge = "memory"\n', "utf-8")
         opened = open_store(load(opening, environment(BLAND_API_KEY=KEY)))
         stack.callback(opened.close)
         trunkline = stack.enter_context(Commands(folder, environment()))
         forge = stack.enter_context(Forge())
-        yield Fleet(folder, server.url, opened.store, sandbox, forge, trunkline)
+        yield Fleet(folder, url, opened.store, sandbox, forge, trunkline)

@@ -65,3 +65,52 @@ def test_a_wrong_profile_is_paused_after_a_few_calls_and_goes_on_once_it_is_mend
     assert place.counts("support")["attached"] == 1_000
     place.is_sound()
     assert all(place.held(number) for number in numbers)
+
+
+@pytest.mark.parametrize("way", ["the call is refused whole", "each number is told words that nobody knows"])
+def test_an_attached_number_decides_that_the_numbers_are_at_fault_and_the_profile_goes_on(
+    place: Fleet, way: str
+) -> None:
+    right = place.configuration("right", on_trunk(RIGHT_TRUNK), ACCOUNT, retry={"max_attempts": 3})
+    good, bad, later = place.new_numbers(50), place.new_numbers(8), place.new_numbers(200)
+    place.push(right, "support", good)
+    place.start(right)
+    place.rests("support")
+    if way == "the call is refused whole":
+        place.sandbox.change(poison=bad)
+    else:
+        place.sandbox.script([{"failed": dict.fromkeys(bad, "It can't be configured.")}] * 200)
+    place.push(right, "support", bad)
+    until(lambda: place.counts("support")["dead"] == len(bad), lambda: f"the end of the bad: {place.told()}")
+    place.push(right, "support", later)
+    place.rests("support")
+    calls = place.calls_of()
+    canaries = {number: calls[number] - 1 for number in good if calls[number] > 1}
+    print(f"{way}: {len(place.sandbox.log())} calls, an attached number was asked {sum(canaries.values())} times")
+    assert pause_of(place) is None
+    assert len(canaries) == 1
+    assert {letter["number"] for letter in place.ask("dead", "list", "--json").json} == set(bad)
+    assert all(place.held(number) for number in good + later)
+    assert not any(place.held(number) for number in bad)
+    place.ask("audit")
+
+
+def test_a_profile_that_worked_and_goes_wrong_asks_an_attached_number_and_is_paused(place: Fleet) -> None:
+    right = place.configuration("right", on_trunk(RIGHT_TRUNK), ACCOUNT)
+    good, waiting = place.new_numbers(50), place.new_numbers(1_000)
+    place.push(right, "support", good)
+    place.start(right)
+    place.rests("support")
+    before = len(place.sandbox.log())
+    place.sandbox.change(trunks=[])
+    place.push(right, "support", waiting, a_time=500)
+    reason = until(lambda: pause_of(place), lambda: f"the pause of the profile: {place.told()}")
+    until(lambda: not place.counts("support")["attaching"], "the end of the calls under way")
+    print(f"paused after {len(place.sandbox.log()) - before} calls, the canary's among them: {reason}")
+    counts = place.counts("support")
+    assert (counts["queued"], counts["dead"], counts["attached"]) == (1_000, 0, 50)
+    place.sandbox.change(trunks=[RIGHT_TRUNK])
+    place.ask("resume", "--profile", "support")
+    place.rests("support")
+    assert place.counts("support")["attached"] == 1_050
+    place.is_sound()

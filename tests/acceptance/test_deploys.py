@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 
 from acceptance.fleet import Configuration, Fleet, Member, fleet
+from acceptance.worker_harness import until
 
 PROCESSES: Final = 4
 KEPT: Final = {"directions": [{"type": "inbound", "sip_endpoint": "sip:kept.example.com"}]}
@@ -371,4 +372,87 @@ def test_a_deploy_disturbs_nobody(tmp_path: Path) -> None:
 @pytest.mark.chaos
 def test_a_deploy_and_its_rollback_take_no_tenth_of_the_rate(tmp_path: Path) -> None:
     ratios = a_deploy_disturbs_nobody(tmp_path, LONG)
+    assert min(ratios) >= 0.9
+
+
+# two hosts whose configurations have nothing in common
+
+
+def host(fleet: Fleet, name: str, size: Size) -> Configuration:
+    """A host with a profile and an account of its own."""
+    account = {name: {"requests_per_second": size.requests_per_second, "max_concurrency": 8}}
+    profiles = sized(size.numbers, **{name: {"account": name, "directions": both(name)}})
+    return fleet.configuration(name, profiles, account)
+
+
+def of_profile(fleet: Fleet, profile: str) -> dict[str, str]:
+    """What is published of a profile and of its account of the same name, but for its progress."""
+    policy: Any = fleet.store.client.hgetall(f"{{tl}}:policy:{profile}")
+    account: Any = fleet.store.client.hmget(f"{{tl}}:account:{profile}", "cap", "iv")
+    return {name: policy[name] for name in ("a", "s", "w", "fp", "d", "dg")} | {"account": str(account)}
+
+
+def two_hosts_do_not_notice_each_other(folder: Path, size: Size) -> list[float]:
+    """What is left of each host's rate beside the other."""
+    with fleet(folder) as fleet_:
+        x, y = host(fleet_, "x", size), host(fleet_, "y", size)
+        first = fleet_.start(x, 2)
+        with feeding(fleet_, size.ahead, {"x": x}, "") as feed_x, feeding(fleet_, size.ahead, {"y": y}, "") as feed_y:
+            alone = {"x": rates(fleet_, (feed_x,), size)["x"]}
+            published = of_profile(fleet_, "x")
+            second = fleet_.start(y, 2)
+            beside = rates(fleet_, (feed_x, feed_y), size)
+            assert of_profile(fleet_, "x") == published
+            published = of_profile(fleet_, "y")
+            for member in first:
+                member.stop()
+            number = waits_for_nobody(fleet_)
+            before = fleet_.counts("x")["attached"]
+            alone["y"] = rates(fleet_, (feed_y,), size)["y"]
+            assert fleet_.counts("x")["attached"] == before
+            assert of_profile(fleet_, "y") == published
+        fleet_.rests("y")
+        told = fleet_.ask("number", number)
+        assert "no living worker's configuration carries its profile as it was published; 2 workers live" in told.out
+        assert "profile x waits: no living worker's configuration carries it" in fleet_.ask("status").out
+        for members, own in ((first, "x"), (second, "y")):
+            carried = {line["profile"] for member in members for line in member.logged("batch_settled")}
+            assert carried == {own}
+            assert not [member for member in members if member.logged("batch_not_ours")]
+        fleet_.is_sound()
+        assert set(fleet_.calls_of().values()) == {1}
+        for name in "xy":
+            print(f"{name}: {alone[name]} alone\n   {beside[name]} beside the other")
+        return [beside[name].rate / alone[name].rate for name in "xy"]
+
+
+def rates(fleet: Fleet, feeds: tuple[Feed, ...], size: Size) -> dict[str, Window]:
+    """What is attached of each profile in a window."""
+    begin = time.monotonic()
+    time.sleep(size.window_s)
+    calls = [call for call in fleet.sandbox.log() if begin <= call["monotonic"] < begin + size.window_s]
+    found = {}
+    for feed in feeds:
+        pushed = dict(feed.pushed)
+        (profile,) = feed.profiles
+        own = [len(call["configured"]) for call in calls if call["numbers"][0] in pushed]
+        found[profile] = Window(size.window_s, sum(own), len(own))
+    return found
+
+
+def waits_for_nobody(fleet: Fleet) -> str:
+    """A number of x that waits."""
+    until(lambda: not fleet.counts("x")["attaching"], "the end of the calls of x")
+    numbers: Any = fleet.store.client.lrange("{tl}:ready:x", -1, -1)
+    return str(numbers[0])
+
+
+def test_two_hosts_with_disjoint_profiles_do_not_notice_each_other(tmp_path: Path) -> None:
+    two_hosts_do_not_notice_each_other(tmp_path, SHORT)
+
+
+@pytest.mark.chaos
+def test_two_hosts_with_disjoint_profiles_have_their_full_rate_each(tmp_path: Path) -> None:
+    ratios = two_hosts_do_not_notice_each_other(tmp_path, LONG)
+    print(f"beside the other: {ratios[0]:.1%} and {ratios[1]:.1%} of what each has alone")
     assert min(ratios) >= 0.9

@@ -172,7 +172,10 @@ end
 
 -- The canary was refused as the others were: it stays attached as it was, and the profile is to blame.
 local canary = pol and pol.cw
-local canary_said = nil
+local canary_said, canary_words = nil, nil
+
+-- For good, or in words that nobody knows: nothing that passes.
+local function is_refusal(o) return o[2] == 'dead' or (o[2] == 'retry' and o[4] == 'api_failed') end
 
 local function spare_canary(n, key, e)
   call('HSET', key, 's', 'a', 'u', NOW)
@@ -199,7 +202,7 @@ for _, n in ipairs(numbers) do
   local over = e.wish == 's' or (e.wish == 'x' and what ~= 'attached')
   -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
   local stays = e.wish == 'x' and e.check and not e.contended and (what == 'verify' or what == 'back')
-  if n == canary then canary_said = (what == 'dead' or (what == 'retry' and o[4] == 'api_failed')) and 'refused' or what end
+  if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o[6] end
   if over then
     local state = stays and 'a' or e.wish
     if e.wish == 's' then call('HSET', key, 'ss', what == 'attached' and 'a' or 'q') end
@@ -304,7 +307,7 @@ local function send_canary()
 end
 
 if pol and canary_said == 'refused' then
-  pause_profile(said.refused and said.refused.reason or 'an attached number was refused when it was sent again')
+  pause_profile('an attached number, sent again, was told ' .. canary_words)
 elseif pol and n_attached > 0 then
   if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
   if pol.rf or canary_said then forget_alike() end
