@@ -307,7 +307,7 @@ local function send_canary()
 end
 
 if pol and canary_said == 'refused' then
-  pause_profile('an attached number, sent again, was told ' .. canary_words)
+  pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
   if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
   if pol.rf or canary_said then forget_alike() end
