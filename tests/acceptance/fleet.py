@@ -217,7 +217,7 @@ class Fleet:
     def counts(self, profile: str) -> dict[str, int]:
         """The books of a profile."""
         books = {book.profile: book for book in reading.books(self.store).profiles}
-        return books[profile].counts if profile in books else dict.fromkeys(("queued", "attaching", "attached"), 0)
+        return dict(books[profile].counts) if profile in books else dict.fromkeys(("queued", "attaching", "attached"), 0)
 
     def waits(self, *profiles: str) -> int:
         """How many numbers of these profiles wait or are under way."""

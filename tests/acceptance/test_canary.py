@@ -53,6 +53,7 @@ def test_a_wrong_profile_is_paused_after_a_few_calls_and_goes_on_once_it_is_mend
     until(lambda: not place.counts("support")["attaching"], "the end of the calls under way")
     calls = len(place.sandbox.log())
     print(f"{says!r} ({answer}): paused after {calls} calls for 1,000 numbers: {reason}")
+    assert reason is not None
     assert says in reason
     assert calls <= most
     counts = place.counts("support")

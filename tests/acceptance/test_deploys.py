@@ -192,7 +192,7 @@ class Deploy:
 
     def replace_all(self, by: Configuration, feed: Feed, then: str) -> Window:
         """Restarts one process after the other with another configuration; the window in which both lived."""
-        pause_s = self.size.window_s / PROCESSES
+        pause_s = self.size.window_s / (PROCESSES - 1)
         begin = time.monotonic()
         for index, old in enumerate(list(self.living)):
             old.stop()
