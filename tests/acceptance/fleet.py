@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -59,22 +61,35 @@ for line in sys.stdin:
 """  # 1089: O_WRONLY | O_CREAT | O_APPEND
 
 
-class Forge:
-    """Forks worker processes; a context manager, which ends those that are left."""
+PULSE_S: Final = 0.1
+LATE_S: Final = 0.4  # of a machine that is only busy
 
-    def __init__(self) -> None:
+
+class Forge:
+    """Forks worker processes and commands, for one fleet after the other; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
         self.left: set[int] = set()
+        self.trunkline = Commands(folder, environment())
 
     def __enter__(self) -> Self:
+        self.trunkline.__enter__()
         self._process = subprocess.Popen(
             [sys.executable, "-c", FORGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
         )
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pid in list(self.left):
-            self.end(pid)
+        self.end_all()
         self._process.communicate(timeout=PATIENCE_S)
+        self.trunkline.__exit__()
+
+    def end_all(self) -> None:
+        """Ends whoever is left, all at once."""
+        for pid in self.left:
+            os.kill(pid, signal.SIGTERM)
+        while self.left:
+            self._ask({"wait": self.left.pop()})
 
     def start(self, env: Mapping[str, str], log: Path) -> int:
         """A new worker process; its id."""
@@ -94,6 +109,35 @@ class Forge:
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+
+class Pulse(threading.Thread):
+    """Notes for how long the machine let nobody work: a thread that only sleeps wakes late."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._enough = threading.Event()
+        self._late: list[tuple[float, float]] = []  # until when, and seconds
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self.join()
+
+    def run(self) -> None:
+        before = time.monotonic()
+        while not self._enough.wait(PULSE_S):
+            now = time.monotonic()
+            if now - before > PULSE_S + LATE_S:
+                self._late.append((now, now - before - PULSE_S))
+            before = now
+
+    def missed_s(self, begin: float, end: float) -> float:
+        """Seconds that were lost between two monotonic moments."""
+        return sum(min(late, until_ - begin) for until_, late in list(self._late) if begin < until_ <= end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +181,7 @@ class Fleet:
     sandbox: Sandbox
     forge: Forge
     trunkline: Commands
+    pulse: Pulse
     members: list[Member] = field(default_factory=list)
     _names: Iterator[int] = field(default_factory=count)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -217,7 +262,9 @@ class Fleet:
     def counts(self, profile: str) -> dict[str, int]:
         """The books of a profile."""
         books = {book.profile: book for book in reading.books(self.store).profiles}
-        return dict(books[profile].counts) if profile in books else dict.fromkeys(("queued", "attaching", "attached"), 0)
+        return (
+            dict(books[profile].counts) if profile in books else dict.fromkeys(("queued", "attaching", "attached"), 0)
+        )
 
     def waits(self, *profiles: str) -> int:
         """How many numbers of these profiles wait or are under way."""
@@ -261,7 +308,7 @@ RETRY: Final = {"max_attempts": 8, "initial_s": 0.2, "max_s": 1.0}
 
 
 @contextmanager
-def fleet(folder: Path, **rules: Any) -> Iterator[Fleet]:
+def fleet(folder: Path, forge: Forge, **rules: Any) -> Iterator[Fleet]:
     """A server, a stand-in with these rules, and nobody at work yet."""
     (folder / "valkey").mkdir()
     with ExitStack() as stack:
@@ -273,6 +320,6 @@ def fleet(folder: Path, **rules: Any) -> Iterator[Fleet]:
         opening.write_text(f'[store]\nurl = "{url}"\nacknowledge = "memory"\n', "utf-8")
         opened = open_store(load(opening, environment(BLAND_API_KEY=KEY)))
         stack.callback(opened.close)
-        trunkline = stack.enter_context(Commands(folder, environment()))
-        forge = stack.enter_context(Forge())
-        yield Fleet(folder, url, opened.store, sandbox, forge, trunkline)
+        stack.callback(forge.end_all)
+        forge.trunkline.folder = folder
+        yield Fleet(folder, url, opened.store, sandbox, forge, forge.trunkline, stack.enter_context(Pulse()))

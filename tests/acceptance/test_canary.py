@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from acceptance.fleet import Fleet, fleet
+from acceptance.fleet import Fleet, Forge, fleet
 from acceptance.worker_harness import until
 
 WRONG_TRUNK: Final = "trk_wrong"
@@ -21,9 +21,15 @@ def on_trunk(trunk: str, size: int = 100) -> dict[str, Any]:
     return {"support": {**outbound, "batch": {"max_size": size, "max_wait_s": 0.1}}}
 
 
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    with Forge(tmp_path_factory.mktemp("forge")) as forge:
+        yield forge
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path, latency_s=0.01, trunks=[RIGHT_TRUNK]) as place:
+def place(tmp_path: Path, forge: Forge) -> Iterator[Fleet]:
+    with fleet(tmp_path, forge, latency_s=0.01, trunks=[RIGHT_TRUNK]) as place:
         yield place
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from acceptance.fleet import Configuration, Fleet, Member, fleet
+from acceptance.fleet import Configuration, Fleet, Forge, Member, fleet
 from acceptance.worker_harness import until
 from trunkline.contract import State
 
@@ -62,9 +62,15 @@ class Place:
         return {calls[number] for number in numbers}
 
 
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    with Forge(tmp_path_factory.mktemp("forge")) as forge:
+        yield forge
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    with fleet(tmp_path) as around:
+def place(tmp_path: Path, forge: Forge) -> Iterator[Place]:
+    with fleet(tmp_path, forge) as around:
         account = {"default": {"requests_per_second": 500, "max_concurrency": 1, "timeout_s": 2.0}}
         configuration = around.configuration("one", PROFILES, account)
         (worker,) = around.start(configuration)
