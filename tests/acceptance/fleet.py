@@ -11,8 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -61,10 +59,6 @@ for line in sys.stdin:
 """  # 1089: O_WRONLY | O_CREAT | O_APPEND
 
 
-PULSE_S: Final = 0.1
-LATE_S: Final = 0.4  # of a machine that is only busy
-
-
 class Forge:
     """Forks worker processes and commands, for one fleet after the other; a context manager."""
 
@@ -111,35 +105,6 @@ class Forge:
         return int(self._process.stdout.readline())
 
 
-class Pulse(threading.Thread):
-    """Notes for how long the machine let nobody work: a thread that only sleeps wakes late."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._enough = threading.Event()
-        self._late: list[tuple[float, float]] = []  # until when, and seconds
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        self.join()
-
-    def run(self) -> None:
-        before = time.monotonic()
-        while not self._enough.wait(PULSE_S):
-            now = time.monotonic()
-            if now - before > PULSE_S + LATE_S:
-                self._late.append((now, now - before - PULSE_S))
-            before = now
-
-    def missed_s(self, begin: float, end: float) -> float:
-        """Seconds that were lost between two monotonic moments."""
-        return sum(min(late, until_ - begin) for until_, late in list(self._late) if begin < until_ <= end)
-
-
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A trunkline.toml with the environment of the processes that have it."""
@@ -181,7 +146,6 @@ class Fleet:
     sandbox: Sandbox
     forge: Forge
     trunkline: Commands
-    pulse: Pulse
     members: list[Member] = field(default_factory=list)
     _names: Iterator[int] = field(default_factory=count)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -322,4 +286,4 @@ def fleet(folder: Path, forge: Forge, **rules: Any) -> Iterator[Fleet]:
         stack.callback(opened.close)
         stack.callback(forge.end_all)
         forge.trunkline.folder = folder
-        yield Fleet(folder, url, opened.store, sandbox, forge, forge.trunkline, stack.enter_context(Pulse()))
+        yield Fleet(folder, url, opened.store, sandbox, forge, forge.trunkline)

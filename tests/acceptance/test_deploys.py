@@ -2,7 +2,7 @@
 
 The load is limited by the account's rate, and numbers always wait, so that the rate at which numbers are attached says
 whether the two configurations disturb each other. The short forms print it; the long ones, `pytest -m chaos`, hold it
-to nine tenths. What the machine itself was away is taken out of every window.
+to nine tenths.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def feeding(fleet: Fleet, ahead: int, profiles: Mapping[str, Configuration], pha
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The seconds of a stretch of time in which the machine let anybody work, and what was attached in it."""
+    """A stretch of time, and what was attached in it."""
 
     seconds: float
     numbers: int
@@ -150,9 +150,7 @@ def between(fleet: Fleet, begin: float, end: float) -> Window:
     log = fleet.sandbox.log()
     assert len(log) < 2_000, "the stand-in's log has forgotten its beginning"
     calls = [call for call in log if begin <= call["monotonic"] < end]
-    return Window(
-        end - begin - fleet.pulse.missed_s(begin, end), sum(len(call["configured"]) for call in calls), len(calls)
-    )
+    return Window(end - begin, sum(len(call["configured"]) for call in calls), len(calls))
 
 
 def window(fleet: Fleet, seconds: float) -> Window:
@@ -447,13 +445,12 @@ def rates(fleet: Fleet, feeds: tuple[Feed, ...], size: Size) -> dict[str, Window
     begin = time.monotonic()
     time.sleep(size.window_s)
     calls = [call for call in fleet.sandbox.log() if begin <= call["monotonic"] < begin + size.window_s]
-    missed_s = fleet.pulse.missed_s(begin, begin + size.window_s)
     found = {}
     for feed in feeds:
         pushed = dict(feed.pushed)
         (profile,) = feed.profiles
         own = [len(call["configured"]) for call in calls if call["numbers"][0] in pushed]
-        found[profile] = Window(size.window_s - missed_s, sum(own), len(own))
+        found[profile] = Window(size.window_s, sum(own), len(own))
     return found
 
 
