@@ -354,7 +354,10 @@ class Model:
             success = success or (kind == "attached" and wish is not State.superseded and tells)
             if kind == "attached" and wish is not State.superseded and tells and not self.entries[name].again:
                 attached.append(leased.number)
-            spared = leased.number == canary and kind == "dead"
+            refusal = kind == "dead" or (kind == "retry" and outcome.code == "api_failed")
+            if leased.number == canary and refusal:
+                canary_said = "refused"
+            spared = leased.number == canary and refusal
             self._settle_one(name, lease, kind, outcome, fingerprint=said.fingerprint, now=now, spared=spared)
         self._settle_gate(batch.account, gates, said, suspects, now)
         self._settle_alike(batch.profile, said, success, attached, canary_said)
@@ -429,14 +432,16 @@ class Model:
         self, profile: str, said: Settlement, success: bool, attached: list[str], canary_said: str
     ) -> None:
         stops, fingerprint = self.stops[profile], self.profiles[profile].fingerprint
-        if canary_said == "dead":
+        if canary_said == "refused":
             self._pause(profile)
         elif success:
             stops.good = said.fingerprint
             stops.latest = attached[-1] if attached else stops.latest
             if stops.refused_under or canary_said:
                 stops.forget()
-        elif said.refused and fingerprint == said.fingerprint and not stops.api:
+        elif said.refused and fingerprint == said.fingerprint and stops.api:
+            self._absolve(profile, said.refused.numbers)
+        elif said.refused and fingerprint == said.fingerprint:
             if stops.refused_under != said.fingerprint:
                 stops.refused_under = said.fingerprint
                 if not stops.canary:
@@ -477,8 +482,16 @@ class Model:
     def _pause(self, profile: str) -> None:
         stops = self.stops[profile]
         stops.api = True
-        self.replay((profile, number) for number in stops.alike)
+        self._absolve(profile, stops.alike)
         stops.forget()
+
+    def _absolve(self, profile: str, numbers: Iterable[str]) -> None:
+        """The profile is to blame for what these were told."""
+        names = [(profile, number) for number in numbers]
+        self.replay(names)
+        for name in names:
+            if name in self.entries and self.entries[name].state is State.queued:
+                self.entries[name].attempts = 0
 
     def reap(self, now: int, most: int, is_living: Callable[[str], bool]) -> tuple[int, int]:
         """Batches and numbers taken up."""

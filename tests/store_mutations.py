@@ -127,7 +127,9 @@ MUTATIONS = (
         "  if canary ~= false then return canary end\n",
         rare=True,
     ),
-    Mutation("a canary that was refused dies", "settle", "n == canary and what == 'dead'", "false", rare=True),
+    Mutation(
+        "a canary that was refused dies", "settle", "n == canary and canary_said == 'refused'", "false", rare=True
+    ),
     Mutation(
         "a worker that lives counts as crashed",
         "reap",

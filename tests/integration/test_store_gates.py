@@ -139,6 +139,50 @@ def test_three_numbers_refused_alike_pause_the_profile_and_live_again(store: Sto
     assert is_sound(store)
 
 
+def test_a_call_that_was_out_already_when_the_profile_was_paused_kills_no_number(store: Store) -> None:
+    push(store, *(number(n) for n in range(4)))
+    under_way = sent(store, claim(store))
+    for _ in range(3):
+        refused(store, sent(store, claim(store)))
+    assert profile(store) is not None
+    refused(store, under_way)
+    totals = reading.books(store).totals
+    assert (totals["queued"], totals["dead"]) == (4, 0)
+    assert is_sound(store)
+
+
+def test_a_canary_that_is_told_words_nobody_knows_stays_attached_and_says_why_the_profile_is_paused(
+    store: Store,
+) -> None:
+    push(store, *(number(n) for n in range(5)))
+    attach(store, sent(store, claim(store)))
+    for _ in range(3):
+        refused(store, sent(store, claim(store)))
+    canary = sent(store, claim(store))
+    assert numbers_of(canary) == [number(0)]
+    words = Other(number(0), "retry", store.now_ms or 0, code="api_failed", message="there is no such trunk")
+    assert store.settle(canary.id, Settlement(canary.fingerprint, others=(words,)))
+    paused = profile(store)
+    assert paused is not None
+    assert paused.reason == "refused alike: an attached number, sent again, was told: there is no such trunk"
+    totals = reading.books(store).totals
+    assert (totals["attached"], totals["queued"], totals["dead"]) == (1, 4, 0)
+    assert is_sound(store)
+
+
+def test_one_half_of_a_batch_is_split_to_its_end_before_the_other_goes(store: Store) -> None:
+    publish(store, size=8, wait_ms=0, cap=2)
+    push(store, *(number(n) for n in range(8)))
+    sizes = []
+    for _ in range(4):
+        batch = sent(store, claim(store))
+        sizes.append(len(numbers_of(batch)))
+        if sizes[-1] > 1:
+            halves = tuple(Other(each, "split", code="http_400") for each in numbers_of(batch))
+            assert store.settle(batch.id, Settlement(batch.fingerprint, others=halves))
+    assert sizes == [8, 4, 2, 1]
+
+
 def test_a_changed_fingerprint_lifts_the_pause_of_a_profile_that_was_wrong(store: Store) -> None:
     push(store, *(number(n) for n in range(3)))
     for _ in range(3):

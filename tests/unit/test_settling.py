@@ -129,6 +129,15 @@ def test_fewer_than_three_or_told_each_its_own_are_only_dead() -> None:
         assert told.refused is None
 
 
+def test_words_that_nobody_knows_put_the_profile_to_the_test_when_they_come_again() -> None:
+    outcomes = Outcomes({n: Retry(n, "api_failed", "no such trunk") for n in (A, B, C)}, "200 no such trunk")
+    assert settled(sending(*map(Leased, (A, B, C))), outcomes, trouble=None).refused is None
+    again = sending(*(Leased(each, attempts=1) for each in (A, B, C)))
+    told = settled(again, outcomes, trouble=None)
+    assert told.refused == RefusedAlike("200 no such trunk", (A, B, C), "no such trunk")
+    assert {each.kind for each in told.others} == {"retry"}
+
+
 def test_numbers_told_the_same_passing_trouble_put_nothing_to_the_test() -> None:
     outcomes = Outcomes({n: Retry(n, "api_passing", "m") for n in (A, B, C)}, "200 try again")
     assert settled(sending(Leased(A), Leased(B), Leased(C)), outcomes, trouble=None).refused is None

@@ -25,6 +25,7 @@ from trunkline.profiles import Profile
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
 
 MANY_ALIKE: Final = 3  # numbers of one call; fewer may well be the numbers' own mistake
+UNKNOWN_WORDS: Final = "api_failed"  # of a number's refusal that is neither known to pass nor to be for good
 DRAW_MS: Final = 60_000  # numbers that fail within it share their draws and go again together
 
 
@@ -53,7 +54,7 @@ def settlement_of(
             others += told.outcomes(by_number)
             unsent += told.still_checked(by_number)
             healthy = any(isinstance(each, Attached | Dead) for each in by_number.values())
-            refused = _refused_alike(verdict)
+            refused = _refused_alike(verdict, told_before=told.told_before())
         case CallFailed(by_number):
             untouched = told.still_checked(by_number) + told.still_in_doubt(by_number)
             others += told.free(by_number, untouched)
@@ -83,12 +84,19 @@ def settlement_of(
     )
 
 
-def _refused_alike(verdict: Outcomes) -> RefusedAlike | None:
-    """A call that refuses every number for good, and for the same reason, may well be about the profile."""
-    dead = [each for each in verdict.by_number.values() if isinstance(each, Dead)]
-    if not verdict.alike or len(dead) < MANY_ALIKE or len(dead) < len(verdict.by_number):
+def _refused_alike(verdict: Outcomes, *, told_before: int) -> RefusedAlike | None:
+    """A call that refuses every number for the same reason may well be about the profile.
+
+    Words that nobody knows may pass: they count once as many numbers of the call were `told_before`.
+    """
+    refusals = [each for each in verdict.by_number.values() if isinstance(each, Dead | Retry)]
+    for_good = all(isinstance(each, Dead) for each in refusals)
+    unknown = all(isinstance(each, Retry) and each.code == UNKNOWN_WORDS for each in refusals)
+    if not verdict.alike or len(refusals) < MANY_ALIKE or len(refusals) < len(verdict.by_number):
         return None
-    return RefusedAlike(verdict.alike, tuple(each.number for each in dead), dead[0].message)
+    if not for_good and not (unknown and told_before >= MANY_ALIKE):
+        return None
+    return RefusedAlike(verdict.alike, tuple(each.number for each in refusals), refusals[0].message)
 
 
 def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:
@@ -111,6 +119,10 @@ class _Told:
 
     def back(self, numbers: tuple[Leased, ...], code: str = "") -> list[Other]:
         return [Other(each.number, "back", code=code) for each in numbers]
+
+    def told_before(self) -> int:
+        """How many of the numbers sent are tried for the second time."""
+        return sum(each.attempts == 1 for each in self.checked.to_send)
 
     def unread(self, numbers: tuple[Leased, ...]) -> list[Other]:
         """Numbers whose read-back did not work: the doubt stays, and nobody pays for it."""

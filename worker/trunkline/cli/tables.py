@@ -38,12 +38,22 @@ def books_table(books: Books) -> RenderableType:
     lines = [
         f"events: {events['accepted']:,} accepted, {events['duplicate']:,} duplicate, {events['rejected']:,} rejected",
         f"calls:  {calls['attach']:,} attach calls carried {calls['numbers']:,} numbers",
+        _who_lives(books),
     ]
     paused = [_paused("profile", book.profile, book.paused) for book in books.profiles if book.paused]
     paused += [_paused("account", book.account, book.paused) for book in books.accounts if book.paused]
     notices = [Text(notice, "yellow") for notice in notices_of(books)]
     verdict = Text("the books balance", "green") if books.balanced else Text("THE BOOKS DO NOT BALANCE", "bold red")
     return Group(table, *(Text(line) for line in lines), *paused, *notices, verdict)
+
+
+def _who_lives(books: Books) -> str:
+    """How many workers there are, and with how many configurations: two while a deploy goes on."""
+    living, configurations = len(books.workers), len({worker.configuration for worker in books.workers})
+    if not living:
+        return "workers: none live"
+    plural = "" if configurations == 1 else "s"
+    return f"workers: {living:,} live{'s' if living == 1 else ''}, with {configurations:,} configuration{plural}"
 
 
 def notices_of(books: Books) -> list[str]:

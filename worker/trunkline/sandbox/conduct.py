@@ -105,6 +105,8 @@ def _by_the_rules(rules: SandboxRules, call: Arrived, step: Step | None) -> Cond
         return _refused(rules, call, *call.request.mistakes)
     if any(map(rules.poisonous, call.numbers)):
         return _refused(rules, call, "One of the numbers can't be processed.")
+    if rules.unknown_trunk == "refuse" and _trunk_is_unknown(rules, call.request):
+        return Conduct(answers.failure(422, Reason("TRUNK_NOT_FOUND", rules.unknown_trunk_says)))
     failed = dict(_failures(rules, call, step))
     if rules.malformed == "refuse" and answers.MALFORMED in failed.values():
         return _refused(rules, call, "phone_numbers: expected E.164.")
@@ -127,12 +129,19 @@ def _failures(rules: SandboxRules, call: Arrived, step: Step | None) -> Iterator
     for number, times_sent in zip(call.numbers, call.times_sent, strict=True):
         if identity(number, trunk=trunk) is None:
             yield number, answers.MALFORMED
+        elif _trunk_is_unknown(rules, call.request):
+            yield number, Reason("TRUNK_NOT_FOUND", rules.unknown_trunk_says)
         elif number in by_script:
             yield number, Reason("FAILED", by_script[number])
         elif rules.dead_rate and draw(rules.seed, "dead", number) < rules.dead_rate:
             yield number, answers.NOT_OWNED
         elif rules.fail_rate and draw(rules.seed, "fail", number, times_sent) < rules.fail_rate:
             yield number, answers.NOT_NOW
+
+
+def _trunk_is_unknown(rules: SandboxRules, request: AttachRequest | Invalid) -> bool:
+    named = request.trunk_id if isinstance(request, AttachRequest) else None
+    return named is not None and rules.trunks is not None and named not in rules.trunks
 
 
 def _refused(rules: SandboxRules, call: Arrived, *mistakes: str) -> Conduct:

@@ -66,6 +66,9 @@ class SandboxRules(BaseModel):
     # of the account
     sip_enabled: bool = True
     suspended: bool = False  # 403 for everything, in prose
+    trunks: frozenset[str] | None = None  # those that it has; None: any
+    unknown_trunk: Literal["failed", "refuse"] = "failed"  # another trunk: every number fails, or a 422 for the call
+    unknown_trunk_says: str = "There is no such trunk."
     # what the documentation leaves open
     unknown_number: Literal["nulls", "404"] = "nulls"  # GET /v1/sip of a number never seen
     pbx_login: Literal["derived", "fresh"] = "derived"  # register_password_for_pbx: the same for a login, or always new

@@ -178,7 +178,10 @@ end
 
 -- The canary was refused as the others were: it stays attached as it was, and the profile is to blame.
 local canary = pol and pol.cw
-local canary_said = nil
+local canary_said, canary_words = nil, nil
+
+-- For good, or in words that nobody knows: nothing that passes.
+local function is_refusal(o) return o[2] == 'dead' or (o[2] == 'retry' and o[4] == 'api_failed') end
 
 local function spare_canary(n, key, e)
   call('HSET', key, 's', 'a', 'u', NOW)
@@ -205,7 +208,7 @@ for _, n in ipairs(numbers) do
   local over = e.wish == 's' or (e.wish == 'x' and what ~= 'attached')
   -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
   local stays = e.wish == 'x' and e.check and not e.contended and (what == 'verify' or what == 'back')
-  if n == canary then canary_said = what end
+  if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o[6] end
   if over then
     local state = stays and 'a' or e.wish
     if e.wish == 's' then call('HSET', key, 'ss', what == 'attached' and 'a' or 'q') end
@@ -214,7 +217,7 @@ for _, n in ipairs(numbers) do
     if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end
   elseif what == 'attached' then
     attach(n, key, e)
-  elseif n == canary and what == 'dead' then
+  elseif n == canary and canary_said == 'refused' then
     spare_canary(n, key, e)
   elseif (what == 'retry' or what == 'verify') and free and suspects and #numbers > 1 then
     halve(n, key, e, o, what == 'verify')
@@ -236,8 +239,9 @@ end
 
 if #halves > 0 then
   local middle = math.ceil(#halves / 2)
-  call('RPUSH', P .. 'split:' .. p, table.concat(halves, '\n', 1, middle))
-  if #halves > 1 then call('RPUSH', P .. 'split:' .. p, table.concat(halves, '\n', middle + 1)) end
+  -- in front: one half is split to its end before the other goes, so that a refusal of all is known after a few calls
+  if #halves > 1 then call('LPUSH', P .. 'split:' .. p, table.concat(halves, '\n', middle + 1)) end
+  call('LPUSH', P .. 'split:' .. p, table.concat(halves, '\n', 1, middle))
 end
 if #backs > 0 then
   if kind == 's' then
@@ -273,13 +277,14 @@ local function forget_alike()
   pol.cw, pol.rf = false, false
 end
 
-local function pause_profile(reason)
-  call('HSET', POLICY, 'au', 'refused alike: ' .. reason, 'aut', NOW)
-  pol.au = true
-  for _, n in ipairs(call('SMEMBERS', ALIKE)) do
+-- The profile is to blame for what these numbers were told: the dead wait again, and none has spent an attempt.
+local function absolve(numbers_told)
+  for _, n in ipairs(numbers_told) do
     local key = entry_key(p, n)
     local e = call('HMGET', key, 's', 'z')
-    if e[1] == 'd' then
+    if e[1] == 'q' then
+      call('HDEL', key, 'k')
+    elseif e[1] == 'd' then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
       call('HDEL', key, 'dc', 'da', 'k', 'c')
       call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
@@ -287,6 +292,12 @@ local function pause_profile(reason)
       enqueue_again(p, n, e[2])
     end
   end
+end
+
+local function pause_profile(reason)
+  call('HSET', POLICY, 'au', 'refused alike: ' .. reason, 'aut', NOW)
+  pol.au = true
+  absolve(call('SMEMBERS', ALIKE))
   forget_alike()
 end
 
@@ -303,12 +314,14 @@ local function send_canary()
   call('LPUSH', P .. 'split:' .. p, pol.ca)
 end
 
-if pol and canary_said == 'dead' then
-  pause_profile(said.refused and said.refused.reason or 'an attached number was refused when it was sent again')
+if pol and canary_said == 'refused' then
+  pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
   if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
   if pol.rf or canary_said then forget_alike() end
-elseif pol and said.refused and pol.fp == said.fp and not pol.au then
+elseif pol and said.refused and pol.fp == said.fp and pol.au then
+  absolve(said.refused.numbers) -- this call was out already when the profile was paused
+elseif pol and said.refused and pol.fp == said.fp then
   if pol.rf ~= said.fp or pol.rs ~= said.refused.signature then
     call('HSET', POLICY, 'rf', said.fp, 'rs', said.refused.signature)
     if not pol.cw then call('DEL', ALIKE) end
