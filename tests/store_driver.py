@@ -11,6 +11,7 @@ from typing import Literal
 import redis
 
 from store_audit import found_at_once, found_in_slices
+from store_comparing import differences, sight
 from store_model import ACCOUNTS, FUTURE_MS, MOST_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
 from trunkline.store import Store, reading
 from trunkline.store.client import LeaseLost
@@ -250,18 +251,13 @@ class Driver:
         wrong = found_in_slices(self.store)
         assert wrong == [], wrong
         self._log_is_whole()
+        self._books_are_read_right()
 
     def check(self) -> None:
         """The audit finds nothing, and entries and books are the model's."""
         self.follow()
-        wrong = found_at_once(self.store, self.latest - self.now)
+        wrong = found_at_once(self.store, self.latest - self.now) + differences(sight(self.store), self.model)
         assert wrong == [], wrong
-        assert self.states() == {name: entry.state for name, entry in self.model.entries.items()}
-        books = reading.books(self.store)
-        assert {book.profile: book.counts for book in books.profiles} == {p: self.model.tally(p) for p in PROFILES}
-        assert books.balanced
-        assert books.events == {name: self.model.events[name] for name in ("accepted", "duplicate", "rejected")}
-        assert books.calls == {name: self.model.calls[name] for name in ("attach", "numbers")}
 
     def tick(self, ms: int) -> None:
         self.now += ms
@@ -269,7 +265,7 @@ class Driver:
         self.store.now_ms = self.now
 
     def states(self) -> dict[Name, State]:
-        return {(entry.profile, entry.number): entry.state for entry in self._entries()}
+        return sight(self.store).states
 
     def _entries(self) -> list[Entry]:
         every = ((profile, number) for profile in PROFILES for number in NUMBERS)
@@ -285,6 +281,13 @@ class Driver:
             after = page[-1].sequence
             told |= {(each.entry.profile, each.entry.number): each.entry.state for each in page}
         assert told == {n: entry.state for n, entry in self.model.entries.items() if entry.state not in OPEN}
+
+    def _books_are_read_right(self) -> None:
+        books = reading.books(self.store)
+        assert {book.profile: book.counts for book in books.profiles} == {p: self.model.tally(p) for p in PROFILES}
+        assert books.balanced
+        assert books.events == {name: self.model.events[name] for name in ("accepted", "duplicate", "rejected")}
+        assert books.calls == {name: self.model.calls[name] for name in ("attach", "numbers")}
 
     def follow(self) -> None:
         """What the store decides by itself: who goes again after a call of another profile, and who stays attached."""
