@@ -30,10 +30,10 @@ class Sight:
     def states(self) -> dict[Name, State]:
         return {name: STATES[fields["s"]] for name, fields in self.entries.items()}
 
-    def claimants(self, account: str, number: str) -> set[str]:
-        """The profiles that have a claim on the number there."""
-        lines = [line for text in self.routes[account, number].values() for line in text.split("\n")]
-        return {line.partition(" ")[2] for line in lines}
+    def claims(self, account: str, number: str) -> dict[str, float]:
+        """The profiles that have a claim on the number there, and how old it is."""
+        lines = [line.split(" ") for text in self.routes[account, number].values() for line in text.split("\n")]
+        return {profile: float(since) for since, profile in lines}
 
 
 def sight(store: Store) -> Sight:
@@ -57,6 +57,9 @@ def sight(store: Store) -> Sight:
 def differences(seen: Sight, model: Model) -> list[str]:
     """A sentence for each thing that the store has otherwise than the model."""
     found = [*_of_entries(seen, model), *_of_profiles(seen, model), *_of_accounts(seen, model)]
+    for account, number in ROUTES:
+        claims = model.claims.get((account, number), {})
+        found += _unlike(f"claims on {number} of {account}", seen.claims(account, number), claims)
     for name in ("accepted", "duplicate", "rejected"):
         found += _unlike(f"events {name}", int(seen.totals.get(name, 0)), model.events[name])
     found += _unlike("calls", int(seen.totals.get("calls", 0)), model.calls["attach"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import cycle
 
@@ -60,9 +61,13 @@ class StoreMachine(RuleBasedStateMachine):
     def push_one(self, profile: str, which: int, force: bool) -> None:
         """One of two numbers that every profile wants."""
         self.sound = False
+        self._push_events(profile, NUMBERS[which : which + 1], force=force)
+
+    def _push_events(self, profile: str, numbers: Iterable[str], *, force: bool = False) -> None:
+        """One event for these numbers, newer than all before."""
         self.fresh += 1
-        delivery = Delivery("api", f"evt_{self.fresh}", None, "", force, ((profile, NUMBERS[which]),), ())
-        self._push([delivery])
+        names = tuple((profile, number) for number in numbers)
+        self._push([Delivery("api", f"evt_{self.fresh}", None, "", force, names, ())])
 
     def _push(self, deliveries: list[Delivery]) -> None:
         if self.driver.full:
@@ -89,9 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
     def work(self, whole: str, fates: list[str], which: int) -> None:
         """A worker's whole round, with nothing in between."""
         self.sound = False
-        if held := self.driver.claim(patient=True, which=which):
-            self.driver.send(held, whole, fates)
-            self.driver.settle(held)
+        self._work(which, whole, fates)
 
     @precondition(lambda self: self.driver.held)
     @rule(which=WHICH, whole=WHOLES, fates=SOME_FATES)
@@ -141,6 +144,35 @@ class StoreMachine(RuleBasedStateMachine):
             self.driver.tick(LEASE_MS)
             self.driver.heartbeat()
             self.driver.reap()
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH)
+    def trouble(self, profile: str, which: int) -> None:
+        """A profile's calls fail as a whole, and others of the account are answered in between."""
+        self.sound = False
+        account = self.model.profiles[profile].account
+        others = [each for each, rule in self.model.profiles.items() if rule.account == account and each != profile]
+        self._push_events(profile, NUMBERS[:3])
+        self._work(which, "trouble", ["done"])
+        self._push_events(others[0] if others else profile, NUMBERS[3:4])
+        self._work(which, "each", ["done"])
+        self.driver.tick(2_000)
+        self._work(which, "trouble", ["done"])
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH, answered=st.sampled_from((True, True, False)))
+    def refuse(self, profile: str, which: int, answered: bool) -> None:
+        """The API refuses whatever a profile sends, mostly after it has taken a number of it."""
+        self.sound = False
+        if answered:
+            self._push_events(profile, NUMBERS[:1])
+            self._work(which, "each", ["done"])
+        self._push_events(profile, NUMBERS[1:5])
+        for _ in range(8):
+            self._work(which, "split", ["done"])
+
+    def _work(self, which: int, whole: str, fates: list[str]) -> None:
+        if held := self.driver.claim(patient=True, which=which):
+            self.driver.send(held, whole, fates)
+            self.driver.settle(held)
 
     @rule()
     def reap(self) -> None:
@@ -213,6 +245,22 @@ class StoreMachine(RuleBasedStateMachine):
         edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
         self._start(tuple({**self.model.profiles, profile: edited}.items()), alone)
 
+    @rule(
+        profile=st.sampled_from(tuple(PROFILES)),
+        version=st.sampled_from(("f0", "f1")),
+        account=st.sampled_from(tuple(ACCOUNTS)),
+        directions=st.sampled_from(("i", "o", "io")),
+    )
+    def roll_out(self, profile: str, version: str, account: str, directions: str) -> None:
+        """A process with an edited profile comes beside the others, and all of them ask for work of it."""
+        self.sound = False
+        old = PROFILES[profile]
+        edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
+        self._start(tuple({**self.model.profiles, profile: edited}.items()), alone=False)
+        self._push_events(profile, NUMBERS[:2])
+        for which in range(len(self.driver.fleet.running)):
+            self._work(which, "each", ["done"])
+
     @rule(profile=st.sampled_from(tuple(PROFILES)), alone=st.booleans())
     def deploy_without(self, profile: str, alone: bool) -> None:
         """A process starts whose configuration lacks a profile: nobody else's business."""
@@ -270,9 +318,26 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, names: list[Name], which: int) -> None:
         self.sound = False
         for name in self._with_one(names, State.queued, which):
-            expected = self.model.drop(name, State.queued, self.driver.now)
-            assert self.store.cancel([name]) == expected
-            self.driver.follow()
+            self._cancel(name)
+
+    @rule(one=st.sampled_from(tuple(PROFILES)), other=st.sampled_from(tuple(PROFILES)), which=WHICH, fates=SOME_FATES)
+    def take_back(self, one: str, other: str, which: int, fates: list[str]) -> None:
+        """A number goes to one profile, then to another, which is cancelled in the middle of its call."""
+        self.sound = False
+        number = NUMBERS[which % len(NUMBERS)]
+        self._push_events(one, [number])
+        self._work(0, "each", ["done"])
+        self._push_events(other, [number])
+        if held := self.driver.claim(patient=True):
+            self.driver.send(held, "each", fates)
+            for leased in held.batch.numbers:
+                self._cancel((held.batch.profile, leased.number))
+            self.driver.settle(held)
+
+    def _cancel(self, name: Name) -> None:
+        expected = self.model.drop(name, State.queued, self.driver.now)
+        assert self.store.cancel([name]) == expected
+        self.driver.follow()
 
     def _with_one(self, names: list[Name], state: State, which: int) -> list[Name]:
         """These names, and one that is in this state for certain."""

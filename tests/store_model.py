@@ -179,6 +179,7 @@ class Model:
         claims = self.claims.setdefault((account, number), {})
         if profile not in claims:
             elsewhere = [self.claims[a, number] for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
+            assert elsewhere, f"{profile} has no claim on {number}, on whichever account"
             claims[profile] = free_time(claims, max(each.pop(profile) for each in elsewhere))
         self.align(account, number, now, but=profile)
         if not self.owns(account, profile, number):
