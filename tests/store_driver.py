@@ -64,19 +64,20 @@ class Held:
 
 
 class Api:
-    """Which profile configured which direction of a number last, and when."""
+    """Which profile configured which direction of a number last, and when by its own clock, which never steps back."""
 
     def __init__(self) -> None:
+        self.now = START
         self.last: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
-        self.called: set[tuple[str, Name]] = set()
+        self.called: set[Name] = set()
 
-    def call(self, batch: Batch, number: str, processed: bool, now: int) -> None:
-        self.called.add((batch.account, (batch.profile, number)))
+    def call(self, batch: Batch, number: str, processed: bool) -> None:
+        self.called.add((batch.profile, number))
         if processed:
             for direction in directions_under(batch.fingerprint):
-                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, now)
+                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, self.now)
 
-    def proves(self, batch: Batch, leased: Leased) -> bool:
+    def proves(self, batch: Batch, leased: Leased, now: int) -> bool:
         """Whether a worker that reads back would find the number attached and not send."""
         there = self.last.get((batch.account, leased.number), {})
         mine = [there.get(direction) for direction in directions_under(batch.fingerprint)]
@@ -84,7 +85,8 @@ class Api:
             return False
         if leased.verify == "c":
             return leased.attached_under == batch.fingerprint
-        return leased.known_absent or all(at >= (leased.sent_ms or 0) for _, at in filter(None, mine))
+        sent_at = self.now - (now - (leased.sent_ms or 0))
+        return leased.known_absent or all(at >= sent_at for _, at in filter(None, mine))
 
 
 class Fleet:
@@ -249,7 +251,6 @@ class Driver:
                     held = self._take(said)
                     self.send(held, "each", ["done"])
                     self.settle(held)
-                    self.follow()
         else:
             raise AssertionError("the store does not come to rest")
         assert self.model.names(*OPEN) == [], "tried, every one of them"
@@ -269,6 +270,7 @@ class Driver:
     def tick(self, ms: int) -> None:
         self.now += ms
         self.latest = max(self.latest, self.now)
+        self.api.now += max(0, ms)
         self.store.now_ms = self.now
 
     def states(self) -> dict[Name, State]:
@@ -298,7 +300,8 @@ class Driver:
 
     def follow(self) -> None:
         """What the store decides by itself: who goes again after a call of another profile, and who stays attached."""
-        states = self.states()
+        seen = sight(self.store)
+        states = seen.states
         restored, self.model.restored = self.model.restored, []
         for name, could_stay in restored:
             if could_stay and self.model.entries[name].state is State.queued and states.get(name) is State.attached:
@@ -307,10 +310,13 @@ class Driver:
             entry = self.model.entries.get(name)
             if entry and entry.state is State.attached and state is State.queued and self._was_overwritten(name):
                 entry.state, entry.forced, entry.not_before = State.queued, True, 0
+            if entry and entry.check and self._was_overwritten(name):
+                entry.check = seen.entries[name].get("v") == "c"  # or an event found that it has to go in any case
+                entry.forced = entry.forced or not entry.check
 
     def _was_overwritten(self, name: Name) -> bool:
-        account = self.model.profiles[name[0]].account
-        return any((account, (other, name[1])) in self.api.called for other in PROFILES if other != name[0])
+        """A call of another profile for it went out once, on whichever account: the store does not keep on which."""
+        return any((other, name[1]) in self.api.called for other in PROFILES if other != name[0])
 
     def _follow_claim(self) -> None:
         """What a claim does besides: it looks anew at who owns the numbers of an edited profile that it comes by."""
@@ -422,7 +428,7 @@ class Driver:
 
     def send(self, held: Held, whole: str, fates: Sequence[str]) -> None:
         batch, model = held.batch, self.model
-        found = tuple(leased.number for leased in batch.numbers if self.api.proves(batch, leased))
+        found = tuple(leased.number for leased in batch.numbers if self.api.proves(batch, leased, self.now))
         numbers = [leased.number for leased in batch.numbers if leased.number not in found]
         if not numbers:
             held.found = found
@@ -439,7 +445,7 @@ class Driver:
         held.sent, held.found, held.whole = True, found, whole
         held.told = dict(zip(numbers, cycle(fates) if whole == "each" else cycle([whole]), strict=False))
         for number, fate in held.told.items():
-            self.api.call(batch, number, fate.endswith("done"), self.now)
+            self.api.call(batch, number, fate.endswith("done"))
         self.tick(1)  # a call takes its time, so that a later one is later
 
     def settle(self, held: Held) -> None:
@@ -452,6 +458,7 @@ class Driver:
             self._follow_canary(held.batch.profile)
             self._is_over(held)
             assert self._nobody_waits_for(held.batch)
+            self.follow()
         else:
             assert self.everything() == before, "a stale settle changed something"
 
@@ -515,6 +522,7 @@ class Driver:
         for held in [held for held in self.held if held.batch.id not in self.model.leases]:
             self._is_over(held)
             assert self._nobody_waits_for(held.batch)
+        self.follow()
 
     def probe(self, account: str, fine: bool) -> None:
         self.store.probed(account, ok=fine, reason="401", closed_ms=20_000)
