@@ -64,18 +64,21 @@ class Held:
 
 
 class Api:
-    """Which profile configured which direction of a number last, and when by its own clock, which never steps back."""
+    """Which profile configured which direction of a number last, when, and under which fingerprint.
+
+    Its clock never steps back.
+    """
 
     def __init__(self) -> None:
         self.now = START
-        self.last: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
+        self.last: dict[tuple[str, str], dict[str, tuple[str, int, str]]] = {}
         self.called: set[Name] = set()
 
     def call(self, batch: Batch, number: str, processed: bool) -> None:
         self.called.add((batch.profile, number))
         if processed:
             for direction in directions_under(batch.fingerprint):
-                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, self.now)
+                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, self.now, batch.fingerprint)
 
     def proves(self, batch: Batch, leased: Leased, now: int) -> bool:
         """Whether a worker that reads back would find the number attached and not send."""
@@ -86,7 +89,7 @@ class Api:
         if leased.verify == "c":
             return leased.attached_under == batch.fingerprint
         sent_at = self.now - (now - (leased.sent_ms or 0))
-        return leased.known_absent or all(at >= sent_at for _, at in filter(None, mine))
+        return leased.known_absent or all(at >= sent_at for _, at, _ in filter(None, mine))
 
 
 class Fleet:
@@ -550,10 +553,14 @@ class Driver:
     def _wrong_directions(self) -> Iterator[str]:
         """Directions that a profile with an older event configured after their owner did."""
         for (account, number), claims in self.model.claims.items():
-            for direction, (last, _) in self.api.last.get((account, number), {}).items():
+            for direction, (last, _, under) in self.api.last.get((account, number), {}).items():
                 owner = self.model.owner(account, number, direction)
                 entry = self.model.entries.get((owner or "", number))
-                if owner in (None, last) or entry is None or entry.state is not State.attached:
+                if owner is None or entry is None or entry.state is not State.attached:
+                    continue
+                if owner == last:
+                    if under != entry.attached_under:
+                        yield f"{direction} of {number} is as {under} has it, and attached under {entry.attached_under}"
                     continue
                 sends = entry.attached_under == self.model.profiles[owner or ""].fingerprint
                 if sends and self._newest(last, number) < claims[owner or ""]:

@@ -309,6 +309,8 @@ class Model:
         self.leases[batch.id] = Lease(batch, batch.now_ms + lease_ms, worker, directions)
         for leased in batch.numbers:
             entry = self.entries[batch.profile, leased.number]
+            edited = entry.leased_under not in {"", batch.fingerprint}
+            entry.forced = entry.forced or (entry.doubt and edited)  # what is there may be of the call before the edit
             entry.state, entry.leased_under, entry.not_before = State.attaching, batch.fingerprint, 0
 
     def sent(self, batch: Batch, numbers: int) -> None:
