@@ -83,6 +83,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.sound = False
         self.driver.set_full(full)
 
+    @precondition(lambda self: not self.driver.full)
+    @rule(which=WHICH, fates=SOME_FATES)
+    def fill_up(self, which: int, fates: list[str]) -> None:
+        """The server runs full during a call, which is settled all the same; what waits can be cancelled."""
+        self.sound = False
+        held = self.driver.claim(patient=True, which=which)
+        self.driver.set_full(True)
+        if held:
+            self.driver.send(held, "each", fates)
+            self.driver.settle(held)
+        for name in self._with_one([], State.queued, which):
+            self._cancel(name)
+        self.driver.set_full(False)
+
     # -- workers
 
     @rule(patient=st.booleans(), which=WHICH)
@@ -198,6 +212,18 @@ class StoreMachine(RuleBasedStateMachine):
     def clock_steps_an_hour_ahead(self) -> None:
         self.sound = False
         self.driver.tick(3_600_000)
+        self.driver.heartbeat()
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH)
+    def clock_is_put_right(self, profile: str, which: int) -> None:
+        """It stood an hour ahead while a number was put off and a call began."""
+        self.sound = False
+        self.driver.tick(3_600_000)
+        self.driver.heartbeat()
+        self._push_events(profile, NUMBERS)
+        self._work(which, "each", ["refused"])
+        self.driver.claim(patient=True, which=which)
+        self.driver.tick(-3_600_000)
         self.driver.heartbeat()
 
     # -- gates
