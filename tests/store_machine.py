@@ -172,16 +172,36 @@ class StoreMachine(RuleBasedStateMachine):
         self.driver.tick(2_000)
         self._work(which, "trouble", ["done"])
 
-    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH, answered=st.sampled_from((True, True, False)))
-    def refuse(self, profile: str, which: int, answered: bool) -> None:
-        """The API refuses whatever a profile sends, mostly after it has taken a number of it."""
+    @rule(
+        profile=st.sampled_from(tuple(PROFILES)),
+        which=WHICH,
+        answered=st.sampled_from((True, True, False)),
+        to_the_end=st.booleans(),
+    )
+    def refuse(self, profile: str, which: int, answered: bool, to_the_end: bool) -> None:
+        """The API refuses whatever a profile sends, mostly after it has taken a number of it, until that is under way."""
         self.sound = False
         if answered:
             self._push_events(profile, NUMBERS[:1])
             self._work(which, "each", ["done"])
         self._push_events(profile, NUMBERS[1:5])
         for _ in range(8):
+            if self.model.stops[profile].canary and not to_the_end:
+                self.driver.claim(patient=True, which=which)
+                break
             self._work(which, "split", ["done"])
+
+    @rule(one=st.sampled_from(("both", "other")), other=st.sampled_from(("in", "out")), which=WHICH, fates=SOME_FATES)
+    def share(self, one: str, other: str, which: int, fates: list[str]) -> None:
+        """A number that a profile has for both directions goes to another for one of them, whose first call may fail."""
+        self.sound = False
+        number = NUMBERS[which % len(NUMBERS)]
+        self._push_events(one, [number])
+        self._work(0, "each", ["done"])
+        self._push_events(other, [number])
+        self._work(0, "each", fates)
+        for _ in range(2):
+            self._work(0, "each", ["done"])
 
     def _work(self, which: int, whole: str, fates: list[str]) -> None:
         if held := self.driver.claim(patient=True, which=which):

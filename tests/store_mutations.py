@@ -75,6 +75,10 @@ MUTATIONS = (
         "or what == 'dead') then local _ = 0 end",
     ),
     Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
+    # edits of a profile
+    Mutation(
+        "a doubt from before an edit is read back", "claim", "if e[5] == 'd' then call('HSET', key, 'f', 1) end", ""
+    ),
     # corrections
     Mutation(
         "a cancel gives nothing back",
@@ -127,6 +131,7 @@ MUTATIONS = (
         "  if canary ~= false then return canary end\n",
         rare=True,
     ),
+    Mutation("others of a profile go with the canary", "claim", "  if into then return into, special, kind end\n"),
     Mutation("a canary that was refused dies", "settle", "n == canary and what == 'dead'", "false", rare=True),
     Mutation(
         "a worker that lives counts as crashed",
