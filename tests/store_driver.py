@@ -558,12 +558,12 @@ class Driver:
                 entry = self.model.entries.get((owner or "", number))
                 if owner is None or entry is None or entry.state is not State.attached:
                     continue
-                if owner == last:
-                    if under != entry.attached_under:
-                        yield f"{direction} of {number} is as {under} has it, and attached under {entry.attached_under}"
+                now = self.model.profiles[owner].fingerprint
+                if entry.attached_under != now:
                     continue
-                sends = entry.attached_under == self.model.profiles[owner or ""].fingerprint
-                if sends and self._newest(last, number) < claims[owner or ""]:
+                if owner == last and under != now:
+                    yield f"{direction} of {number} is {under} on {account}, and said to be {now}"
+                if owner != last and self._newest(last, number) < claims[owner]:
                     yield f"{direction} of {number} belongs to {owner}, and {last} configured it last"
 
     def _newest(self, profile: str, number: str) -> float:

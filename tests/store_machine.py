@@ -76,6 +76,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             expected = [self.model.push(delivery, self.driver.now) for delivery in deliveries]
             assert self.store.push(deliveries) == expected
+            self.driver.follow()
 
     @rule(full=st.sampled_from((False, False, True)))
     def memory(self, full: bool) -> None:
