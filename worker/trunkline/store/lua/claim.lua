@@ -115,7 +115,8 @@ local function take_canary(p, pol)
   local into, special, n = {}, {}, pol.cw
   if canary and canary <= NOW then
     local in_retry = call('ZREM', P .. 'retry:' .. p, n) == 1
-    if not in_retry then call('LREM', P .. 'split:' .. p, 1, n) end
+    -- in ready where it was superseded during its call, and an event queued it again
+    if not in_retry and call('LREM', P .. 'split:' .. p, 1, n) == 0 then call('LREM', P .. 'ready:' .. p, 1, n) end
     pick(p, pol, { n }, into, special, in_retry)
   end
   return into, special, 's'
