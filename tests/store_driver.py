@@ -78,7 +78,11 @@ class Api:
         self.called.add((batch.profile, number))
         if processed:
             for direction in directions_under(batch.fingerprint):
-                self.last.setdefault((batch.account, number), {})[direction] = (batch.profile, self.now, batch.fingerprint)
+                self.last.setdefault((batch.account, number), {})[direction] = (
+                    batch.profile,
+                    self.now,
+                    batch.fingerprint,
+                )
 
     def proves(self, batch: Batch, leased: Leased, now: int) -> bool:
         """Whether a worker that reads back would find the number attached and not send."""

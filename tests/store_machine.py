@@ -11,7 +11,7 @@ import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from store_driver import LEASE_MS, Configuration, Driver
+from store_driver import LEASE_MS, Configuration, Driver, Held
 from store_model import ACCOUNTS, CLOSED, DAY_MS, NUMBERS, PROFILES, Name, rule_of
 from trunkline.intake import Delivery
 from trunkline.store import Store, StoreUnavailable
@@ -180,11 +180,11 @@ class StoreMachine(RuleBasedStateMachine):
         to_the_end=st.booleans(),
     )
     def refuse(self, profile: str, which: int, answered: bool, to_the_end: bool) -> None:
-        """The API refuses whatever a profile sends, mostly after it has taken a number of it, until that is under way."""
+        """The API refuses whatever a profile sends, mostly after it took a number of it, maybe until that is under way."""
         self.sound = False
         if answered:
             self._push_events(profile, NUMBERS[:1])
-            self._work(which, "each", ["done"])
+            self.driver.come_to_rest()
         self._push_events(profile, NUMBERS[1:5])
         for _ in range(8):
             if self.model.stops[profile].canary and not to_the_end:
@@ -194,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(one=st.sampled_from(("both", "other")), other=st.sampled_from(("in", "out")), which=WHICH, fates=SOME_FATES)
     def share(self, one: str, other: str, which: int, fates: list[str]) -> None:
-        """A number that a profile has for both directions goes to another for one of them, whose first call may fail."""
+        """A number that a profile has for both directions goes to another for one of them, whose call may fail."""
         self.sound = False
         number = NUMBERS[which % len(NUMBERS)]
         self._push_events(one, [number])
@@ -204,10 +204,11 @@ class StoreMachine(RuleBasedStateMachine):
         for _ in range(2):
             self._work(0, "each", ["done"])
 
-    def _work(self, which: int, whole: str, fates: list[str]) -> None:
+    def _work(self, which: int, whole: str, fates: list[str]) -> Held | None:
         if held := self.driver.claim(patient=True, which=which):
             self.driver.send(held, whole, fates)
             self.driver.settle(held)
+        return held
 
     @rule()
     def reap(self) -> None:
@@ -297,10 +298,14 @@ class StoreMachine(RuleBasedStateMachine):
         version=st.sampled_from(("f0", "f1")),
         account=st.sampled_from(tuple(ACCOUNTS)),
         directions=st.sampled_from(("i", "o", "io")),
+        fates=SOME_FATES,
     )
-    def roll_out(self, profile: str, version: str, account: str, directions: str) -> None:
-        """A process with an edited profile comes beside the others, and all of them ask for work of it."""
+    def roll_out(self, profile: str, version: str, account: str, directions: str, fates: list[str]) -> None:
+        """A profile is edited after a call: a process comes beside the others, and all of them ask for work of it."""
         self.sound = False
+        self._push_events(profile, NUMBERS[:2])
+        if held := self._work(0, "each", fates):
+            profile = held.batch.profile
         old = PROFILES[profile]
         edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
         self._start(tuple({**self.model.profiles, profile: edited}.items()), alone=False)
