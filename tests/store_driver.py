@@ -397,8 +397,8 @@ class Driver:
                 yield profile, number
 
     def _awaits_canary(self, profile: str) -> bool:
-        canary = self.model.stops[profile].canary
-        return bool(canary) and self.model.entries[profile, canary].state in OPEN
+        canary = self.model.entries.get((profile, self.model.stops[profile].canary))
+        return canary is not None and canary.state in OPEN
 
     def _take(self, batch: Batch) -> Held:
         """A batch may be as it is, and becomes ours."""

@@ -180,7 +180,7 @@ class StoreMachine(RuleBasedStateMachine):
         to_the_end=st.booleans(),
     )
     def refuse(self, profile: str, which: int, answered: bool, to_the_end: bool) -> None:
-        """The API refuses whatever a profile sends, mostly after it took a number of it, maybe until that is under way."""
+        """The API refuses what a profile sends, mostly after it took a number of it, maybe until that is under way."""
         self.sound = False
         if answered:
             self._push_events(profile, NUMBERS[:1])
