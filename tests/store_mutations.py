@@ -77,7 +77,10 @@ MUTATIONS = (
     Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
     # edits of a profile
     Mutation(
-        "a doubt from before an edit is read back", "claim", "if e[5] == 'd' then call('HSET', key, 'f', 1) end", ""
+        "a doubt from before an edit is read back",
+        "claim",
+        "if e[5] == 'd' then call('HSET', key, 'f', 1) end",
+        rare=True,
     ),
     # corrections
     Mutation(
@@ -95,9 +98,7 @@ MUTATIONS = (
     Mutation(
         "an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and", rare=True
     ),
-    Mutation(
-        "a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true", rare=True
-    ),
+    Mutation("a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true"),
     Mutation(
         "the oldest configuration counts",
         "prelude",
@@ -145,9 +146,7 @@ MUTATIONS = (
         "retime",
         "      call('ZADD', P .. 'leases', NOW + length, held[i])\n",
     ),
-    Mutation(
-        "a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then", rare=True
-    ),
+    Mutation("a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then"),
     Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua"),
     Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua"),
 )
