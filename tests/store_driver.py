@@ -292,7 +292,8 @@ class Driver:
 
     def _log_is_whole(self) -> None:
         """Whoever reads the log of ends from its beginning knows of everything that has ended."""
-        after, told = 0, {}
+        after = 0
+        told: dict[Name, State] = {}
         while page := reading.outcomes(self.store, after, most=5):
             after = page[-1].sequence
             told |= {(each.entry.profile, each.entry.number): each.entry.state for each in page}

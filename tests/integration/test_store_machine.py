@@ -1,10 +1,10 @@
 """The store's invariants, under whatever order of events, workers, clocks and operators Hypothesis thinks of.
 
-The machine is only worth what it notices, so its own test takes out one line of the scripts at a time, by topic: schedules,
-touches and pauses; leases, batches, numbers in flight, the cap; places, also stale ones, and who waits for a number; the
-books; the order of events and the log of ends; who owns a direction, and what a cancel gives back; edits of a profile, and
-whose configuration counts; attempts, the breaker, suspects, the canary, crashes; a clock that steps; a server without
-memory. Those that take it many runs are left to the chaos run.
+The machine is only worth what it notices, so its own test takes out one line of the scripts at a time, by topic:
+schedules, touches and pauses; leases, batches, numbers in flight, the cap; places, also stale ones, and who waits for a
+number; the books; the order of events and the log of ends; who owns a direction, and what a cancel gives back; edits of
+a profile, and whose configuration counts; attempts, the breaker, suspects, the canary, crashes; a clock that steps; a
+server without memory. Those that take it many runs are left to the chaos run.
 """
 
 from __future__ import annotations
