@@ -323,7 +323,7 @@ class Driver:
                 entry.forced = entry.forced or not entry.check
 
     def _was_overwritten(self, name: Name) -> bool:
-        """A call of another profile for it went out once, on whichever account: the store does not keep on which."""
+        """A call of another profile for it may have gone out: on whichever account, also if its worker only crashed."""
         return any((other, name[1]) in self.api.called for other in PROFILES if other != name[0])
 
     def _follow_claim(self) -> None:
@@ -530,6 +530,7 @@ class Driver:
         for held in [held for held in self.held if held.batch.id not in self.model.leases]:
             self._is_over(held)
             assert self._nobody_waits_for(held.batch)
+            self.api.called |= {(held.batch.profile, leased.number) for leased in held.batch.numbers}
         self.follow()
 
     def probe(self, account: str, fine: bool) -> None:

@@ -243,6 +243,10 @@ local function release(a, n, p, dirs, sent)
       if pol and pol.a == other and owns_any(claims, other, c.p) and restore(c.p, n, not sent) then given = given + 1 end
     end
   end
-  if sent then reassert(a, n, p, dirs) end
+  if not sent then return given end
+  reassert(a, n, p, dirs)
+  for _, other in ipairs(accounts_of(p)) do
+    if other ~= a then reassert(other, n, p, 'io') end -- where it was before it moved, and nobody knows for which directions
+  end
   return given
 end
