@@ -176,6 +176,7 @@ class Driver:
         self.held: list[Held] = []
         self.over: list[Held] = []
         self.probes: list[str] = []
+        self.moved_at: dict[str, int] = {}  # by the clock of the API
         self.full = False
         self.now = self.latest = START
         self.store.worker = self.store.digest = ""
@@ -190,6 +191,9 @@ class Driver:
         """Everybody beats, and the policies are those of who lives."""
         self.fleet.beat()
         for profile, rule in self.fleet.policies().items():
+            old = self.model.profiles[profile]
+            if (old.account, old.directions) != (rule.account, rule.directions):
+                self.moved_at[profile] = self.api.now
             self.model.publish(profile, rule)
         if self.latest > self.now:
             self._follow_the_clock()
@@ -559,14 +563,14 @@ class Driver:
     def _wrong_directions(self) -> Iterator[str]:
         """Directions that a profile with an older event configured after their owner did."""
         for (account, number), claims in self.model.claims.items():
-            for direction, (last, _, under) in self.api.last.get((account, number), {}).items():
+            for direction, (last, at, under) in self.api.last.get((account, number), {}).items():
                 owner = self.model.owner(account, number, direction)
                 entry = self.model.entries.get((owner or "", number))
                 if owner is None or entry is None or entry.state is not State.attached:
                     continue
                 now = self.model.profiles[owner].fingerprint
-                if entry.attached_under != now:
-                    continue
+                if entry.attached_under != now or self.moved_at.get(owner, 0) > at:
+                    continue  # an edit alone sends nothing again
                 if owner == last and under != now:
                     yield f"{direction} of {number} is {under} on {account}, and said to be {now}"
                 if owner != last and self._newest(last, number) < claims[owner]:
