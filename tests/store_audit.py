@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from trunkline.store import Store, auditing, scripts
 
 BODY = Path(__file__).parent / "data" / "audit.lua"
@@ -20,7 +22,11 @@ def oracle() -> scripts.Script:
 def found_at_once(store: Store, clock_slack_ms: int = 0) -> list[str]:
     """What of the invariants does not hold, all of it looked at in one script."""
     now = "" if store.now_ms is None else str(store.now_ms)
-    found: Any = store.client.eval(oracle().text, 1, store.prefix, now, str(clock_slack_ms))
+    script = oracle()
+    try:
+        found: Any = store.client.evalsha(script.sha, 1, store.prefix, now, str(clock_slack_ms))
+    except redis.exceptions.NoScriptError:
+        found = store.client.eval(script.text, 1, store.prefix, now, str(clock_slack_ms))
     return list(map(str, found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import cycle
 
@@ -10,7 +11,7 @@ import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from store_driver import LEASE_MS, Configuration, Driver
+from store_driver import LEASE_MS, Configuration, Driver, Held
 from store_model import ACCOUNTS, CLOSED, DAY_MS, FUTURE_MS, NUMBERS, PROFILES, Name, rule_of
 from trunkline.intake import Delivery
 from trunkline.store import Store, StoreUnavailable
@@ -60,9 +61,13 @@ class StoreMachine(RuleBasedStateMachine):
     def push_one(self, profile: str, which: int, force: bool) -> None:
         """One of two numbers that every profile wants."""
         self.sound = False
+        self._push_events(profile, NUMBERS[which : which + 1], force=force)
+
+    def _push_events(self, profile: str, numbers: Iterable[str], *, force: bool = False) -> None:
+        """One event for these numbers, newer than all before."""
         self.fresh += 1
-        delivery = Delivery("api", f"evt_{self.fresh}", None, "", force, ((profile, NUMBERS[which]),), ())
-        self._push([delivery])
+        names = tuple((profile, number) for number in numbers)
+        self._push([Delivery("api", f"evt_{self.fresh}", None, "", force, names, ())])
 
     def _push(self, deliveries: list[Delivery]) -> None:
         if self.driver.full:
@@ -71,12 +76,27 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             expected = [self.model.push(delivery, self.driver.now) for delivery in deliveries]
             assert self.store.push(deliveries) == expected
+            self.driver.follow()
 
     @rule(full=st.sampled_from((False, False, True)))
     def memory(self, full: bool) -> None:
         """Nothing more goes in, and everything else goes on."""
         self.sound = False
         self.driver.set_full(full)
+
+    @precondition(lambda self: not self.driver.full)
+    @rule(which=WHICH, fates=SOME_FATES)
+    def fill_up(self, which: int, fates: list[str]) -> None:
+        """The server runs full during a call, which is settled all the same; what waits can be cancelled."""
+        self.sound = False
+        held = self.driver.claim(patient=True, which=which)
+        self.driver.set_full(True)
+        if held:
+            self.driver.send(held, "each", fates)
+            self.driver.settle(held)
+        for name in self._with_one([], State.queued, which):
+            self._cancel(name)
+        self.driver.set_full(False)
 
     # -- workers
 
@@ -89,9 +109,7 @@ class StoreMachine(RuleBasedStateMachine):
     def work(self, whole: str, fates: list[str], which: int) -> None:
         """A worker's whole round, with nothing in between."""
         self.sound = False
-        if held := self.driver.claim(patient=True, which=which):
-            self.driver.send(held, whole, fates)
-            self.driver.settle(held)
+        self._work(which, whole, fates)
 
     @precondition(lambda self: self.driver.held)
     @rule(which=WHICH, whole=WHOLES, fates=SOME_FATES)
@@ -142,6 +160,56 @@ class StoreMachine(RuleBasedStateMachine):
             self.driver.heartbeat()
             self.driver.reap()
 
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH)
+    def trouble(self, profile: str, which: int) -> None:
+        """A profile's calls fail as a whole, and others of the account are answered in between."""
+        self.sound = False
+        account = self.model.profiles[profile].account
+        others = [each for each, rule in self.model.profiles.items() if rule.account == account and each != profile]
+        self._push_events(profile, NUMBERS[:3])
+        self._work(which, "trouble", ["done"])
+        self._push_events(others[0] if others else profile, NUMBERS[3:4])
+        self._work(which, "each", ["done"])
+        self.driver.tick(2_000)
+        self._work(which, "trouble", ["done"])
+
+    @rule(
+        profile=st.sampled_from(tuple(PROFILES)),
+        which=WHICH,
+        answered=st.sampled_from((True, True, False)),
+        to_the_end=st.booleans(),
+    )
+    def refuse(self, profile: str, which: int, answered: bool, to_the_end: bool) -> None:
+        """The API refuses what a profile sends, mostly after it took a number of it, maybe until that is under way."""
+        self.sound = False
+        if answered:
+            self._push_events(profile, NUMBERS[:1])
+            self.driver.come_to_rest()
+        self._push_events(profile, NUMBERS[1:5])
+        for _ in range(8):
+            if self.model.stops[profile].canary and not to_the_end:
+                self.driver.claim(patient=True, which=which)
+                break
+            self._work(which, "split", ["done"])
+
+    @rule(one=st.sampled_from(("both", "other")), other=st.sampled_from(("in", "out")), which=WHICH, fates=SOME_FATES)
+    def share(self, one: str, other: str, which: int, fates: list[str]) -> None:
+        """A number that a profile has for both directions goes to another for one of them, whose call may fail."""
+        self.sound = False
+        number = NUMBERS[which % len(NUMBERS)]
+        self._push_events(one, [number])
+        self._work(0, "each", ["done"])
+        self._push_events(other, [number])
+        self._work(0, "each", fates)
+        for _ in range(2):
+            self._work(0, "each", ["done"])
+
+    def _work(self, which: int, whole: str, fates: list[str]) -> Held | None:
+        if held := self.driver.claim(patient=True, which=which):
+            self.driver.send(held, whole, fates)
+            self.driver.settle(held)
+        return held
+
     @rule()
     def reap(self) -> None:
         self.sound = False
@@ -166,6 +234,18 @@ class StoreMachine(RuleBasedStateMachine):
     def clock_steps_an_hour_ahead(self) -> None:
         self.sound = False
         self.driver.tick(3_600_000)
+        self.driver.heartbeat()
+
+    @rule(profile=st.sampled_from(tuple(PROFILES)), which=WHICH)
+    def clock_is_put_right(self, profile: str, which: int) -> None:
+        """It stood an hour ahead while a number was put off and a call began."""
+        self.sound = False
+        self.driver.tick(3_600_000)
+        self.driver.heartbeat()
+        self._push_events(profile, NUMBERS)
+        self._work(which, "each", ["refused"])
+        self.driver.claim(patient=True, which=which)
+        self.driver.tick(-3_600_000)
         self.driver.heartbeat()
 
     # -- gates
@@ -212,6 +292,26 @@ class StoreMachine(RuleBasedStateMachine):
         old = PROFILES[profile]
         edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
         self._start(tuple({**self.model.profiles, profile: edited}.items()), alone)
+
+    @rule(
+        profile=st.sampled_from(tuple(PROFILES)),
+        version=st.sampled_from(("f0", "f1")),
+        account=st.sampled_from(tuple(ACCOUNTS)),
+        directions=st.sampled_from(("i", "o", "io")),
+        fates=SOME_FATES,
+    )
+    def roll_out(self, profile: str, version: str, account: str, directions: str, fates: list[str]) -> None:
+        """A profile is edited after a call: a process comes beside the others, and all of them ask for work of it."""
+        self.sound = False
+        self._push_events(profile, NUMBERS[:2])
+        if held := self._work(0, "each", fates):
+            profile = held.batch.profile
+        old = PROFILES[profile]
+        edited = rule_of(account, old.max_size, old.max_wait_ms, directions, version)
+        self._start(tuple({**self.model.profiles, profile: edited}.items()), alone=False)
+        self._push_events(profile, NUMBERS[:2])
+        for which in range(len(self.driver.fleet.running)):
+            self._work(which, "each", ["done"])
 
     @rule(profile=st.sampled_from(tuple(PROFILES)), alone=st.booleans())
     def deploy_without(self, profile: str, alone: bool) -> None:
@@ -270,9 +370,26 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, names: list[Name], which: int) -> None:
         self.sound = False
         for name in self._with_one(names, State.queued, which):
-            expected = self.model.drop(name, State.queued, self.driver.now)
-            assert self.store.cancel([name]) == expected
-            self.driver.follow()
+            self._cancel(name)
+
+    @rule(one=st.sampled_from(tuple(PROFILES)), other=st.sampled_from(tuple(PROFILES)), which=WHICH, fates=SOME_FATES)
+    def take_back(self, one: str, other: str, which: int, fates: list[str]) -> None:
+        """A number goes to one profile, then to another, which is cancelled in the middle of its call."""
+        self.sound = False
+        number = NUMBERS[which % len(NUMBERS)]
+        self._push_events(one, [number])
+        self._work(0, "each", ["done"])
+        self._push_events(other, [number])
+        if held := self.driver.claim(patient=True):
+            self.driver.send(held, "each", fates)
+            for leased in held.batch.numbers:
+                self._cancel((held.batch.profile, leased.number))
+            self.driver.settle(held)
+
+    def _cancel(self, name: Name) -> None:
+        expected = self.model.drop(name, State.queued, self.driver.now)
+        assert self.store.cancel([name]) == expected
+        self.driver.follow()
 
     def _with_one(self, names: list[Name], state: State, which: int) -> list[Name]:
         """These names, and one that is in this state for certain."""

@@ -180,6 +180,7 @@ class Model:
         claims = self.claims.setdefault((account, number), {})
         if profile not in claims:
             elsewhere = [a for a in ACCOUNTS if profile in self.claims.get((a, number), {})]
+            assert elsewhere, f"{profile} has no claim on {number}, on whichever account"
             newest = max(self.claims[a, number].pop(profile) for a in elsewhere)
             claims[profile] = free_time(claims, newest)
             entry = self.entries[profile, number]
@@ -303,7 +304,7 @@ class Model:
             return
         if entry.state is not State.queued:
             sent_in_any_case = entry.state in (State.superseded, State.dropped)
-            entry.forced = sent_in_any_case
+            entry.forced = sent_in_any_case or (entry.forced and entry.state is State.dead)
             entry.doubt = entry.doubt and not entry.forced
             entry.check = entry.state is State.attached or (entry.check and not entry.forced)
             entry.state, entry.attempts, entry.crashes, entry.not_before = State.queued, 0, 0, 0
@@ -317,6 +318,8 @@ class Model:
         self.leases[batch.id] = Lease(batch, batch.now_ms + lease_ms, worker, directions)
         for leased in batch.numbers:
             entry = self.entries[batch.profile, leased.number]
+            edited = entry.leased_under not in {"", batch.fingerprint}
+            entry.forced = entry.forced or (entry.doubt and edited)  # what is there may be of the call before the edit
             entry.state, entry.leased_under, entry.not_before = State.attaching, batch.fingerprint, 0
 
     def sent(self, batch: Batch, numbers: int) -> None:

@@ -34,7 +34,7 @@ MUTATIONS = (
     Mutation("a settled batch keeps its lease", "prelude", "  call('ZREM', P .. 'leases', id)\n"),
     Mutation("a settled batch stays", "prelude", "  call('DEL', P .. 'batch:' .. id)\n"),
     Mutation("a settled number stays in flight", "prelude", "  call('SREM', P .. 'inflight:' .. a, unpack(numbers))\n"),
-    Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", "", rare=True),
+    Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", ""),
     Mutation(
         "the cap is forgotten", "prelude", "not acc or acc.op or acc.run >= acc.cap then", "not acc or acc.op then"
     ),
@@ -49,7 +49,7 @@ MUTATIONS = (
         "\nend_batch(id, a, numbers)\nwake_waiting(a, numbers)\n",
         "\nend_batch(id, a, numbers)\n",
     ),
-    Mutation("the books miss a replay", "replay", "    move(p, 'd', 'q')\n", rare=True),
+    Mutation("the books miss a replay", "replay", "    move(p, 'd', 'q')\n"),
     Mutation("the books miss what is superseded", "prelude", "  move(p, s, 's')\n"),
     Mutation(
         "an event with a refusal leaves a mark", "push", "    if clean and not full then\n", "    if not full then\n"
@@ -67,7 +67,7 @@ MUTATIONS = (
         "NOW, p .. ' ' .. n)\n  ends(p, n)\nend",
         "NOW, p .. ' ' .. n)\nend",
     ),
-    Mutation("what is archived wants its directions for ever", "archive", "  withdraw(n, p)\n", rare=True),
+    Mutation("what is archived wants its directions for ever", "archive", "  withdraw(n, p)\n"),
     Mutation(
         "the owner of a direction does not go again",
         "settle",
@@ -75,87 +75,80 @@ MUTATIONS = (
         "or what == 'dead') then local _ = 0 end",
     ),
     Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
+    # edits of a profile
+    Mutation(
+        "a doubt from before an edit is read back",
+        "claim",
+        "if e[5] == 'd' then call('HSET', key, 'f', 1) end",
+        rare=True,
+    ),
     # corrections
     Mutation(
         "a cancel gives nothing back",
         "drop",
         "given_back + release(pol.a, n, p, pol.dirs, sent)",
         "given_back + 0",
-        rare=True,
     ),
     Mutation(
         "a cancel under way gives nothing back",
         "settle",
         "    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end\n",
-        rare=True,
     ),
     # configurations
     Mutation(
         "an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and", rare=True
     ),
-    Mutation(
-        "a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true", rare=True
-    ),
+    Mutation("a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true"),
     Mutation(
         "the oldest configuration counts",
         "prelude",
         "return known[x] > known[y]",
         "return known[x] < known[y]",
-        rare=True,
     ),
-    Mutation("a claim stays where the profile was", "claim", "        remove_claim(there, p)\n", rare=True),
+    Mutation("a claim stays where the profile was", "claim", "        remove_claim(there, p)\n"),
     # attempts, the breaker, the canary
     Mutation(
         "trouble of the gateway spends an attempt",
         "settle",
         "  if o[8] == 1 then\n    call(",
         "  if false then\n    call(",
-        rare=True,
     ),
-    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1", rare=True),
-    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')", rare=True),
+    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1"),
+    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')"),
     Mutation(
         "a suspect batch is not split",
         "settle",
         "failed < healthy_at then return true",
         "false then return true",
-        rare=True,
     ),
     Mutation(
         "others of a profile do not wait for the canary",
         "prelude",
         "  if canary ~= false then return canary end\n",
-        rare=True,
     ),
-    Mutation(
-        "a canary that was refused dies", "settle", "n == canary and canary_said == 'refused'", "false", rare=True
-    ),
+    Mutation("others of a profile go with the canary", "claim", "  if into then return into, special, kind end\n"),
+    Mutation("a canary that was refused dies", "settle", "n == canary and canary_said == 'refused'", "false"),
     Mutation(
         "a worker that lives counts as crashed",
         "reap",
         "local crashed = not is_living(b[6])",
         "local crashed = true",
-        rare=True,
     ),
     # the clock, and a server without memory
-    Mutation("nobody notices that the clock stepped back", "beat", "if back > STEP then", "if false then", rare=True),
+    Mutation("nobody notices that the clock stepped back", "beat", "if back > STEP then", "if false then"),
     Mutation(
         "a retry waits until the clock has caught up",
         "retime",
         "      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])\n      call('HSET', key, 'n', at, 'u', NOW)\n",
-        rare=True,
     ),
     Mutation(
         "a lease lasts until the clock has caught up",
         "retime",
         "      call('ZADD', P .. 'leases', NOW + length, held[i])\n",
-        rare=True,
     ),
-    Mutation(
-        "a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then", rare=True
-    ),
-    Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua", rare=True),
-    Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua", rare=True),
+    Mutation("a claim from a time that has not come stays", "push", "if c.t > NOW + FUTURE then", "if false then"),
+    Mutation("nothing is settled without memory", "settle", "#!lua flags=allow-oom", "#!lua"),
+    Mutation("nothing is cancelled without memory", "drop", "#!lua flags=allow-oom", "#!lua"),
 )
 
 

@@ -160,7 +160,7 @@ for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
     local expected = math.max(tonumber(first[2]), acc.gu or 0, acc.pl or 0, rate_opens(acc))
     if not score then
       complain('account has due profiles, but is not due:', a)
-    elseif score > math.max(expected, NOW) + 1 then
+    elseif score > math.max(expected, NOW) + SLACK + 1 then
       complain('account due too late:', a, 'by', score - expected)
     end
   elseif score then

@@ -13,7 +13,7 @@ import pytest
 from servers import Server
 from store_audit import found_at_once, found_in_slices
 from store_damage import DAMAGE, Damage, furnish
-from store_steps import LEASE_MS, delivery, number, others, publish, push
+from store_steps import LEASE_MS, delivery, go_on, number, others, publish, push
 from trunkline.store import Store, auditing, mending
 from trunkline.store.client import LeaseLost
 from trunkline.store.findings import WRONG, Audit
@@ -46,6 +46,17 @@ def test_the_damage_is_seen(store: Store, damage: Damage) -> None:
 
 def test_every_code_has_its_damage() -> None:
     assert {code for each in DAMAGE for code in each.codes} == set(WRONG)
+
+
+def test_an_account_whose_turn_has_come_is_not_late_though_the_clock_stepped_back_a_little(store: Store) -> None:
+    publish(store, wait_ms=0)
+    push(store, number(1))
+    store.client.hset(f"{store.prefix}account:default", "tat", (store.now_ms or 0) + 3_600_000)  # written an hour ahead
+    go_on(store, 5_000)
+    store.resume_account("default")
+    go_on(store, -239)
+    assert found_at_once(store) == []
+    assert audited(store) == Audit(())
 
 
 def test_damage_in_many_numbers_is_seen_in_each(store: Store) -> None:

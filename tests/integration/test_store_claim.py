@@ -241,6 +241,39 @@ def test_what_the_worker_does_not_speak_of_is_in_doubt_if_it_was_sent(store: Sto
     assert [(leased.number, leased.verify) for leased in claim(store).numbers] == [(number(2), "d")]
 
 
+def test_a_doubt_from_before_an_edit_is_no_proof_of_what_is_to_be_attached_now(store: Store) -> None:
+    publish(store)
+    push(store, number(1))
+    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    publish(store, fingerprint="f1")
+    settle(store, claim(store), "back")
+    (leased,) = claim(store).numbers
+    assert (leased.verify, leased.forced) == ("d", True)
+    assert is_sound(store)
+
+
+def test_a_doubt_under_the_same_configuration_is_read_back(store: Store) -> None:
+    publish(store)
+    push(store, number(1))
+    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    publish(store, size=50)
+    (leased,) = claim(store).numbers
+    assert (leased.verify, leased.forced) == ("d", False)
+
+
+def test_a_number_that_was_absent_before_an_edit_may_be_there_after_it(store: Store) -> None:
+    publish(store)
+    push(store, number(1))
+    batch = sent(store, claim(store))
+    said = Settlement("f0", others=(Other(number(1), "retry", store.now_ms or 0),), absent=(number(1),))
+    assert store.settle(batch.id, said)
+    batch = claim(store)
+    assert [leased.known_absent for leased in batch.numbers] == [True]
+    settle(store, batch, "back")
+    publish(store, fingerprint="f1")
+    assert [leased.known_absent for leased in claim(store).numbers] == [False]
+
+
 def test_a_batch_settles_once(store: Store) -> None:
     publish(store)
     push(store, number(1))

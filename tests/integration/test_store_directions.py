@@ -219,3 +219,23 @@ def test_a_wish_that_came_during_a_call_ends_with_it(store: Store) -> None:
     assert store.settle(batch.id, Settlement("f0", attached=(N,)))
     assert state(store, "in") is State.superseded
     assert attach_next(store) == "both"
+
+
+def test_an_entry_cancelled_after_its_profile_moved_leaves_the_direction_it_had_there_to_be_sent_again(
+    store: Store,
+) -> None:
+    accounts = {"default": AccountRule(10, 0), "new": AccountRule(10, 0)}
+    both, before, after = (
+        ProfilePolicy(account, 100, 0, fingerprint, types)
+        for account, fingerprint, types in (("default", "f0", "io"), ("default", "f0", "i"), ("new", "f1", "i"))
+    )
+    govern(store, Policies(accounts, {"both": both, "in": before}))
+    for profile in ("both", "in"):
+        push(store, N, profile=profile)
+        attach_next(store)
+        go_on(store, 1)
+    govern(store, Policies(accounts, {"both": both, "in": after}))
+    push(store, N, profile="in", force=True)
+    assert store.cancel([("in", N)]).dropped == 1
+    assert attach_next(store) == "both"
+    assert is_sound(store)

@@ -204,6 +204,22 @@ def test_numbers_refused_differently_or_after_a_success_stay_dead(store: Store) 
     assert reading.books(store).totals["dead"] == 6
 
 
+def test_a_canary_cancelled_during_its_call_goes_once_when_it_comes_again(store: Store) -> None:
+    push(store, number(0))
+    attach(store, sent(store, claim(store)))
+    push(store, number(1), number(2), number(3))
+    for _ in range(3):
+        refused(store, sent(store, claim(store)))
+    batch = sent(store, claim(store))
+    assert numbers_of(batch) == [number(0)]
+    store.cancel([("support", number(0))])
+    settle(store, batch, "retry", 0)
+    push(store, number(0))
+    assert numbers_of(claim(store)) == [number(0)]
+    assert idle(store) == Idle(None)
+    assert is_sound(store)
+
+
 def test_what_was_closed_long_ago_is_archived_and_stays_counted(store: Store) -> None:
     push(store, number(1), number(2))
     attach(store, sent(store, claim(store)))

@@ -1,10 +1,10 @@
 """The store's invariants, under whatever order of events, workers, clocks and operators Hypothesis thinks of.
 
-The machine is only worth what it notices, so its own test takes out one line of the scripts at a time: the schedule of
-a push, of a reap; the pause of a profile; the touch of a resumed account; the end of a lease, of a batch, of the
-numbers in flight; the look whether a number is in flight; the cap; the place of a failed number; the mark of a stale
-place; the waking of who waits; the books of a replay and of a supersession; the mark of an event with a refusal; the
-order of events; the archive's list and its routes; the second call of a direction's owner.
+The machine is only worth what it notices, so its own test takes out one line of the scripts at a time, by topic:
+schedules, touches and pauses; leases, batches, numbers in flight, the cap; places, also stale ones, and who waits for a
+number; the books; the order of events and the log of ends; who owns a direction, and what a cancel gives back; edits of
+a profile, and whose configuration counts; attempts, the breaker, suspects, the canary, crashes; a clock that steps; a
+server without memory. Those that take it many runs are left to the chaos run.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from servers import Server
 from store_machine import StoreMachine
 from store_mutations import MUTATIONS, Mutation, mutated
-from trunkline.store import Store
+from trunkline.store import Store, StoreUnavailable
 from trunkline.store.scripts import Script
 
-MACHINE = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
-HUNT = settings(
-    MACHINE, max_examples=3_000, phases=[Phase.generate], report_multiple_bugs=False, print_blob=False, derandomize=True
-)
+MACHINE = settings(  # the same runs each time; nothing is shrunk, which would take longer than a test may
+    max_examples=40, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate], report_multiple_bugs=False, derandomize=True,
+)  # fmt: skip
+HUNT = settings(MACHINE, max_examples=3_000, print_blob=False)
 
 
 def run(server: Server, how: settings, scripts: dict[str, Script] | None = None) -> None:
@@ -49,7 +48,7 @@ def test_the_invariants_hold_on_redis(redis_server: Server) -> None:
 
 @pytest.mark.chaos
 def test_the_invariants_hold_for_long(server: Server) -> None:
-    run(server, settings(MACHINE, max_examples=3_000))
+    run(server, settings(MACHINE, max_examples=3_000, derandomize=False))
 
 
 @pytest.mark.parametrize(
@@ -57,5 +56,5 @@ def test_the_invariants_hold_for_long(server: Server) -> None:
 )
 def test_the_machine_notices_when(valkey: Server, mutation: Mutation) -> None:
     scripts = mutated(mutation)
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, StoreUnavailable)):
         run(valkey, HUNT, scripts)

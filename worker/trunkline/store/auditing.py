@@ -276,7 +276,7 @@ class Auditor:
             codes = self._ask("due", self._slack_ms, *page)
             self._wrong += [Finding(code, (each,)) for each, code in zip(page, codes, strict=True) if code]
         for page in paged(accounts, PAGE):
-            codes = self._ask("accounts", *page)
+            codes = self._ask("accounts", self._slack_ms, *page)
             self._wrong += [Finding(code, (each,)) for each, code in zip(page, codes, strict=True) if code]
 
     def _look_at_rejections(self, ids: Sequence[str]) -> None:

@@ -15,7 +15,7 @@
 -- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
 local LEASE, SALT, PROBE_LEASE, WORKER, DIGEST = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local MOST_PLACES = 2000 -- places looked at in one call; stale ones are skipped
-local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y', 'ur', 'q' }
+local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y', 'ur', 'q', 'l' }
 
 -- Whether an older profile that shares a direction with this one still has to go first.
 local function goes_first(a, n, p)
@@ -91,6 +91,11 @@ local function pick(p, pol, numbers, into, special, from_retry)
       hold(pol.a, p, n)
     else
       if e[2] then call('HDEL', key, 'n', 'h') end
+      if e[14] and e[14] ~= pol.fp then -- what earlier calls left behind proves nothing of what is to be attached now
+        if e[9] then call('HDEL', key, 'b') end
+        if e[5] == 'd' then call('HSET', key, 'f', 1) end
+        e[6], e[9] = e[6] or e[5] == 'd', false
+      end
       call('HSET', key, 's', 'f', 'u', NOW, 'l', pol.fp)
       into[#into + 1] = n
       local forced = e[6] or contended -- what is there may be the other profile's

@@ -14,7 +14,7 @@
 --   dead     members: those that are not dead
 --   rejected ids: {code or "", the size that it notes} for each
 --   due      the slack (ms), profiles: a code or "" for each
---   accounts accounts: a code or "" for each
+--   accounts the slack (ms), accounts: a code or "" for each
 --   books    profiles: their books and what else moves with their entries, as lines "field=value"
 --   waiting  {the sum of the profiles' queued, what the books say}
 -- Cost     6 commands an entry, 2 of anything else; names, adrift, runs: all batches, and a look through the lists for each name
@@ -143,7 +143,7 @@ end
 
 function looks.due() return each(4, function(p) return profile_due_problem(p, tonumber(ARGV[3])) end) end
 
-function looks.accounts() return each(3, account_due_problem) end
+function looks.accounts() return each(4, function(a) return account_due_problem(a, tonumber(ARGV[3])) end) end
 
 function looks.books() return each(3, books_of) end
 

@@ -136,12 +136,12 @@ local function profile_due_problem(p, slack)
   return expected and score > math.max(expected, NOW) + slack and 'due_late' or ''
 end
 
-local function account_due_problem(a)
+local function account_due_problem(a, slack)
   local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
   local acc, score = account(a), tonumber(call('ZSCORE', P .. 'due', a) or nil)
   if not first[1] or acc.op or acc.run >= acc.cap then return score and 'account_idle' or '' end
   local expected = math.max(tonumber(first[2]), acc.gu or 0, acc.pl or 0, rate_opens(acc))
-  return not score and 'account_not_due' or score > math.max(expected, NOW) + 1 and 'account_late' or ''
+  return not score and 'account_not_due' or score > math.max(expected, NOW) + slack + 1 and 'account_late' or ''
 end
 
 -- All that moves an entry of a profile also moves one of these: as long as they are the same, no entry has moved.

@@ -238,7 +238,7 @@ end
 
 function does.accounts()
   return each(3, function(a)
-    local code = account_due_problem(a)
+    local code = account_due_problem(a, 0)
     if code ~= '' then to_touch[a] = true end
     return code
   end)

@@ -248,6 +248,10 @@ end
 local function release(a, n, p, dirs, sent)
   local given = 0
   for other, claims in pairs(withdraw(n, p)) do given = given + give_back(claims, other, n, not sent) end
-  if sent then reassert(a, n, p, dirs) end
+  if not sent then return given end
+  reassert(a, n, p, dirs)
+  for _, other in ipairs(accounts_of(p)) do
+    if other ~= a then reassert(other, n, p, 'io') end -- where it was before it moved, and nobody knows for which directions
+  end
   return given
 end
