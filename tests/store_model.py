@@ -503,6 +503,7 @@ class Model:
 
     def _take_up(self, lease: Lease, now: int, is_living: Callable[[str], bool]) -> int:
         open_entries = []
+        again = ""
         crashed = not is_living(lease.worker)
         for leased in lease.batch.numbers:
             name = (lease.batch.profile, leased.number)
@@ -513,7 +514,7 @@ class Model:
                 if entry.wish is State.dropped:
                     self._release(name)
                 continue
-            forced = entry.forced
+            forced, again = entry.forced, entry.again
             entry.forced, entry.again = forced or entry.again == "forced", ""
             stays = entry.check and entry.attached_under == lease.batch.fingerprint and not forced
             if lease.sent and not (stays and not self.is_contended(name)):
@@ -522,8 +523,20 @@ class Model:
             entry.state, entry.not_before = State.queued, 0
             open_entries.append(entry)
         if len(open_entries) == 1 and open_entries[0].crashes >= 3 and crashed:
-            open_entries[0].state = State.dead
+            self._crashed_three(lease.batch, open_entries[0], again, now)
         return len(open_entries)
+
+    def _crashed_three(self, batch: Batch, entry: Entry, again: str, now: int) -> None:
+        (name,) = (name for name in self.entries if self.entries[name] is entry)
+        stops = self.stops[batch.profile]
+        if stops.canary != name[1]:
+            entry.state = State.dead
+            return
+        stops.forget()
+        self.entries[name] = Entry(State.attached, now, attached_under=entry.attached_under)
+        if again:
+            self.entries[name].state, self.entries[name].check = State.queued, True
+            self.entries[name].forced = again == "forced"
 
     # -- what operators do, and the account's breaker
 

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- reap: takes up the numbers of batches whose lease ran out: their worker crashed, hangs or lost the store.
 -- They go out again as they were together; two crashes split them, a lone number's third is a dead letter. A worker that still
--- lives did not crash: it could not say in time what became of them, and nothing is counted.
+-- lives did not crash: it could not say in time what became of them, and nothing is counted. A canary that crashed three is
+-- attached as it was, and is not asked any more.
 --
 -- ARGV[2]  how many batches at most
 -- Result   {batches reaped, numbers taken up, when the next lease ends or "", now}
@@ -36,7 +37,25 @@ local function take_up(a, p, n, sent, dirs, fp, crashed)
   -- A call of what is attached already, with what it is attached with, leaves no doubt: to look is enough.
   local attached = e[5] == 'c' and e[6] == fp and not e[3] and not e[7]
   if sent and not attached then call('HSET', key, 'v', 'd', 't', sent) end
-  return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0)
+  return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0), e[2]
+end
+
+local function spare_canary(p, n, pol, again)
+  local key = entry_key(p, n)
+  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
+  if again then
+    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'v', 'c')
+    if again == 'f' then call('HSET', key, 'f', 1) end
+    move(p, 'f', 'q')
+    call('RPUSH', P .. 'ready:' .. p, n)
+  else
+    call('HSET', key, 's', 'a', 'u', NOW)
+    move(p, 'f', 'a')
+    ends(p, n)
+  end
+  call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'cw')
+  call('DEL', P .. 'alike:' .. p)
+  pol.cw = false
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
@@ -45,15 +64,18 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0
   local pol = policy(p)
   local dirs = b[5] or (pol and pol.dirs) or ''
   local crashed = not is_living(b[6])
-  local open, crashes = {}, 0
+  local open, crashes, again = {}, 0, nil
   for _, n in ipairs(numbers) do
-    local c = take_up(a, p, n, sent, dirs, b[7], crashed)
+    local c
+    c, again = take_up(a, p, n, sent, dirs, b[7], crashed)
     if c then
       open[#open + 1] = n
       crashes = math.max(crashes, c)
     end
   end
-  if #open == 1 and crashes >= 3 and crashed then
+  if #open == 1 and crashes >= 3 and crashed and pol and pol.cw == open[1] then
+    spare_canary(p, open[1], pol, again)
+  elseif #open == 1 and crashes >= 3 and crashed then
     local key = entry_key(p, open[1])
     call('HSET', key, 'ec', 'crashed_worker', 'ea', '', 'em', 'three workers in a row ended while they had this number', 'er', '')
     move(p, 'f', 'd')
