@@ -174,13 +174,10 @@ def busy(server: Server) -> Iterator[Busy]:
 def test_nothing_false_is_said_while_the_system_runs(busy: Busy, server: Server) -> None:
     with server.client() as client:
         store = Store(client)
-        until = time.monotonic() + 6
         audits = 0
-        while time.monotonic() < until:
+        while audits < 4 or busy.moves < 300:
             assert found_in_slices(store) == []
             audits += 1
-        assert audits > 3
-        assert busy.moves > 300
         busy.stop()
         assert found_at_once(store) == []
         assert auditing.audit(store) == Audit(())
