@@ -305,8 +305,8 @@ class Model:
         if entry.state is not State.queued:
             sent_in_any_case = entry.state in (State.superseded, State.dropped)
             entry.forced = sent_in_any_case or (entry.forced and entry.state is State.dead)
-            entry.doubt = entry.doubt and not entry.forced
-            entry.check = entry.state is State.attached or (entry.check and not entry.forced)
+            entry.doubt = entry.doubt and not sent_in_any_case
+            entry.check = entry.state is State.attached or (entry.check and not sent_in_any_case)
             entry.state, entry.attempts, entry.crashes, entry.not_before = State.queued, 0, 0, 0
             entry.was = entry.troubled = None
         entry.forced = entry.forced or force

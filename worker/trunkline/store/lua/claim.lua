@@ -192,6 +192,7 @@ local function pass_over(a)
 end
 
 local function idle()
+  if call('ZCOUNT', P .. 'due', '-inf', NOW) > passed_over then return { 'idle', NOW, NOW } end
   local next_due = call('ZRANGEBYSCORE', P .. 'due', '(' .. NOW, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local at = math.min(tonumber(next_due[2]) or math.huge, later or math.huge)
   return { 'idle', at < math.huge and math.ceil(at) or '', NOW }
@@ -235,4 +236,4 @@ end
 
 local result = next_claim()
 finish()
-return result
+return result[1] == 'idle' and idle() or result -- what this very claim queued again counts
