@@ -20,6 +20,7 @@ from trunkline.store import connect
 
 HOST = "127.0.0.1"
 READY = "Ready to accept connections"
+PATIENCE_S = 30
 TRIES = 5  # another process may take the free port before the server does
 
 
@@ -37,8 +38,8 @@ class Server:
 
     @contextmanager
     def client(self, *, decode_responses: bool = True) -> Iterator[redis.Redis]:
-        """A client set up as the product sets it up, or one that reads bytes."""
-        client = connect(self.url if decode_responses else f"{self.url}?decode_responses=False")
+        """A client set up as the product sets it up but for its patience with a busy machine, or one that reads bytes."""
+        client = connect(f"{self.url}?socket_timeout={PATIENCE_S}&decode_responses={decode_responses}")
         try:
             yield client
         finally:
