@@ -73,6 +73,7 @@ MUTATIONS = (
         "settle",
         "or what == 'dead') then reassert(a, n, p, dirs) end",
         "or what == 'dead') then local _ = 0 end",
+        rare=True,
     ),
     Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
     # edits of a profile
