@@ -39,7 +39,7 @@ class Server:
     @contextmanager
     def client(self, *, decode_responses: bool = True) -> Iterator[redis.Redis]:
         """A client set up as the product sets it up but for its patience with a busy machine, or one that reads bytes."""
-        client = connect(f"{self.url}?socket_timeout={PATIENCE_S}&decode_responses={decode_responses}")
+        client = connect(self.url, socket_timeout=PATIENCE_S, decode_responses=decode_responses)
         try:
             yield client
         finally:
