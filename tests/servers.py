@@ -38,7 +38,7 @@ class Server:
 
     @contextmanager
     def client(self, *, decode_responses: bool = True) -> Iterator[redis.Redis]:
-        """A client set up as the product sets it up but for its patience with a busy machine, or one that reads bytes."""
+        """A client set up as the product's, with patience for a busy machine; or one that reads bytes."""
         client = connect(self.url, socket_timeout=PATIENCE_S, decode_responses=decode_responses)
         try:
             yield client

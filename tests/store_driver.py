@@ -458,7 +458,7 @@ class Driver:
             assert lease.ends <= self.now
             return
         assert lease.ends > self.now
-        model.sent(batch, len(numbers))
+        model.sent(batch, len(numbers), self.now)
         held.sent, held.found, held.whole = True, found, whole
         held.told = dict(zip(numbers, cycle(fates) if whole == "each" else cycle([whole]), strict=False))
         for number, fate in held.told.items():

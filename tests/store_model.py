@@ -84,6 +84,7 @@ class Lease:
     worker: str
     directions: str
     sent: bool = False
+    sent_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -322,15 +323,16 @@ class Model:
             entry.forced = entry.forced or (entry.doubt and edited)  # what is there may be of the call before the edit
             entry.state, entry.leased_under, entry.not_before = State.attaching, batch.fingerprint, 0
 
-    def sent(self, batch: Batch, numbers: int) -> None:
-        self.leases[batch.id].sent = True
+    def sent(self, batch: Batch, numbers: int, now: int) -> None:
+        lease = self.leases[batch.id]
+        lease.sent, lease.sent_ms = True, lease.sent_ms or now
         self.calls["attach"] += 1
         self.calls["numbers"] += numbers
 
     def settle(self, batch: Batch, said: Settlement, now: int) -> None:
         lease = self.leases.pop(batch.id)
         told = {o.number: o for o in said.others}
-        stops, gates = self.stops[batch.profile], self.gates[batch.account]
+        stops = self.stops[batch.profile]
         suspects = self._are_suspects(batch, said, told, now)
         several = len(batch.numbers) > 1
         attached: list[str] = []
@@ -362,7 +364,7 @@ class Model:
                 canary_said = "refused"
             spared = leased.number == canary and refusal
             self._settle_one(name, lease, kind, outcome, fingerprint=said.fingerprint, now=now, spared=spared)
-        self._settle_gate(batch.account, gates, said, suspects, now)
+        self._settle_gate(lease, said, suspects, now)
         self._settle_alike(batch.profile, said, success, attached, canary_said)
 
     def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Other], now: int) -> bool:
@@ -421,7 +423,9 @@ class Model:
                 entry.forced, entry.again = entry.forced or again == "forced", ""
                 entry.state, entry.not_before = State.queued, said.at_ms
 
-    def _settle_gate(self, account: str, gates: Gates, said: Settlement, suspects: bool, now: int) -> None:
+    def _settle_gate(self, lease: Lease, said: Settlement, suspects: bool, now: int) -> None:
+        account = lease.batch.account
+        gates = self.gates[account]
         if said.gate:
             self._close(account, now + said.gate.ms)
         elif said.trouble and not suspects:
@@ -429,7 +433,10 @@ class Model:
             if gates.failed_in_a_row >= 2:
                 self._close(account, now + said.trouble.ms)
         elif said.healthy and not said.trouble:
-            gates.half_open, gates.failed_in_a_row, gates.answered_ms = False, 0, now
+            gates.half_open, gates.failed_in_a_row = False, 0
+            if lease.sent:
+                known = gates.answered_ms if gates.answered_ms is not None and gates.answered_ms <= now else 0
+                gates.answered_ms = max(known, lease.sent_ms)
 
     def _settle_alike(
         self, profile: str, said: Settlement, success: bool, attached: list[str], canary_said: str

@@ -67,6 +67,7 @@ def test_a_batch_that_fails_while_others_succeed_is_split_and_only_a_lone_number
     attach(store, called(store, THREE))
     go_on(store, 10)
     fail(store, sent(store, claim(store)))
+    go_on(store, 1)
     first, second = sent(store, claim(store)), sent(store, claim(store))
     assert sorted(numbers_of(first) + numbers_of(second)) == [ONE, TWO], "each alone: they are suspects"
     go_on(store, 10)
@@ -75,6 +76,22 @@ def test_a_batch_that_fails_while_others_succeed_is_split_and_only_a_lone_number
     assert entry(store, *numbers_of(first)).attempts == 1
     assert entry(store, *numbers_of(second)).state is State.attached
     assert not is_open(store)
+
+
+def test_an_answer_to_what_was_sent_before_a_failure_proves_nothing_of_the_gateway_since(store: Store) -> None:
+    """As an outage begins, calls that went out before it are still answered."""
+    publish(store, size=1, wait_ms=0)
+    push(store, ONE, TWO)
+    early, late = sent(store, claim(store)), sent(store, claim(store))
+    go_on(store, 10)
+    fail(store, late)
+    go_on(store, 10)
+    attach(store, early)
+    for _ in range(2):
+        fail(store, sent(store, claim(store)))
+        go_on(store, 1)
+    assert is_open(store)
+    assert entry(store, *numbers_of(late)).attempts == 0
 
 
 def test_an_outage_after_the_clock_stepped_back_costs_no_attempt_either(store: Store) -> None:

@@ -192,7 +192,7 @@ local function pass_over(a)
 end
 
 local function idle()
-  if call('ZCOUNT', P .. 'due', '-inf', NOW) > passed_over then return { 'idle', NOW, NOW } end
+  if call('ZRANGEBYSCORE', P .. 'due', '-inf', NOW, 'LIMIT', passed_over, 1)[1] then return { 'idle', NOW, NOW } end
   local next_due = call('ZRANGEBYSCORE', P .. 'due', '(' .. NOW, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local at = math.min(tonumber(next_due[2]) or math.huge, later or math.huge)
   return { 'idle', at < math.huge and math.ceil(at) or '', NOW }

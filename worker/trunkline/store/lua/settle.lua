@@ -51,7 +51,7 @@ local known = call('HMGET', account_key, 'fw', 'hk', 'gu')
 local healthy_at = tonumber(known[2] or nil)
 if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: who was answered when is not known
 
--- The call failed as a whole, and others of the account did not since its numbers last failed so: they are suspects.
+-- The call failed as a whole, and others of the account, sent since its numbers last failed so, did not: they are suspects.
 local function are_suspects()
   if not said.trouble or not healthy_at then return false end
   for _, n in ipairs(numbers) do
@@ -263,7 +263,7 @@ elseif said.trouble and not suspects then
   if call('HINCRBY', account_key, 'fw', 1) >= 2 then close_gate(a, said.trouble.ms, said.trouble.reason) end
 elseif said.healthy then
   call('HDEL', account_key, 'half', 'fw')
-  call('HSET', account_key, 'hk', NOW)
+  if sent then call('HSET', account_key, 'hk', math.max(healthy_at or 0, sent)) end
   if not known[3] then call('HDEL', account_key, 'gn', 'gt', 'gr') end
 end
 
