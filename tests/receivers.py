@@ -18,7 +18,8 @@ from trunkline.sections import Account, ServerSettings
 from trunkline.settings import Settings
 from trunkline.store import Store
 from trunkline.tables import Secret
-from trunkline_producers.receiver import Receiver, listen, make_server
+from trunkline_producers.listening import listen
+from trunkline_producers.receiver import Receiver, make_server
 from trunkline_producers.sources import read_sources
 
 PUBLIC_URL = "https://hooks.example.com"

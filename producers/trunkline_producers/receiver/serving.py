@@ -12,26 +12,12 @@ from typing import Any, Final
 import uvicorn
 
 from trunkline.observe import Log, logger
+from trunkline_producers.listening import BACKLOG
 from trunkline_producers.receiver.application import Receiver
 from trunkline_producers.receiver.protocol import BoundedProtocol
 
 KEEP_ALIVE_S: Final = 65  # longer than the proxies in front keep a connection, so that they close it, not we
 STOP_S: Final = 20  # how long a stop waits for answers under way
-BACKLOG: Final = 2048
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
 
 
 class DrainingServer(uvicorn.Server):

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from trunkline import observe
 from trunkline.cli.demo_senders import Reply, Senders
-from trunkline.cli.serve import address, listening_on, receiver_program
+from trunkline.cli.listening import address, listening_on, receiver_program
 from trunkline.cli.session import FAILED, JsonOption, command, err, fail, out, print_json
 from trunkline.cli.tables import books_table, entries_view
 from trunkline.documents import status_document

@@ -14,7 +14,7 @@ import typer
 
 from trunkline import observe
 from trunkline.attach import make_scrubber
-from trunkline.cli.serve import HostOption, PortOption, listening_on, receiver_program, tell_where
+from trunkline.cli.listening import HostOption, PortOption, listening_on, receiver_program, tell_where
 from trunkline.cli.session import (
     FAILED,
     USAGE,
