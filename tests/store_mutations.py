@@ -28,15 +28,23 @@ MUTATIONS = (
     ),
     Mutation("a reap does not make its profile due", "reap", "  schedule(p)\n  reaped", "  reaped"),
     Mutation(
-        "a paused profile stays due", "prelude", "if pol.op or pol.au then return nil", "if pol.au then return nil"
+        "a paused profile stays due",
+        "prelude",
+        "if pol.op or pol.au then return nil",
+        "if pol.au then return nil",
+        rare=True,
     ),
     Mutation("a resumed account is not made due", "gate", "  to_touch[name] = true\n"),
     Mutation("a settled batch keeps its lease", "prelude", "  call('ZREM', P .. 'leases', id)\n"),
     Mutation("a settled batch stays", "prelude", "  call('DEL', P .. 'batch:' .. id)\n"),
     Mutation("a settled number stays in flight", "prelude", "  call('SREM', P .. 'inflight:' .. a, unpack(numbers))\n"),
-    Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", ""),
+    Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", "", rare=True),
     Mutation(
-        "the cap is forgotten", "prelude", "not acc or acc.op or acc.run >= acc.cap then", "not acc or acc.op then"
+        "the cap is forgotten",
+        "prelude",
+        "not acc or acc.op or acc.run >= acc.cap then",
+        "not acc or acc.op then",
+        rare=True,
     ),
     Mutation("a number that failed gets no place", "settle", "  call('ZADD', P .. 'retry:' .. p, at, n)\n"),
     Mutation(

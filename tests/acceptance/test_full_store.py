@@ -97,7 +97,7 @@ class Place:
             assert "Traceback" not in worker.log.read_text("utf-8")
 
 
-@pytest.fixture(params=["valkey", "redis"])
+@pytest.fixture(params=["valkey", pytest.param("redis", marks=pytest.mark.chaos)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "redis":
         require_redis()

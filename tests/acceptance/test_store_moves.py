@@ -63,7 +63,7 @@ def number(index: int) -> str:
     return f"+1415555{index:04d}"
 
 
-@pytest.fixture(params=["valkey", "redis"])
+@pytest.fixture(params=["valkey", pytest.param("redis", marks=pytest.mark.chaos)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "redis":
         require_redis()

@@ -20,7 +20,7 @@ from trunkline.store import Store, StoreUnavailable
 from trunkline.store.scripts import Script
 
 MACHINE = settings(  # the same runs each time; nothing is shrunk, which would take longer than a test may
-    max_examples=40, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=25, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck),
     phases=[Phase.generate], report_multiple_bugs=False, derandomize=True,
 )  # fmt: skip
 HUNT = settings(MACHINE, max_examples=3_000, print_blob=False)
