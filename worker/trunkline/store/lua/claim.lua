@@ -173,13 +173,13 @@ end
 
 -- The first due profile of an account that is ours.
 local function first_of_ours(a)
-  local from = 0
+  local from, most = 0, 1 -- it is the very first most often
   while true do
-    local names = call('ZRANGEBYSCORE', P .. 'due:' .. a, '-inf', NOW, 'LIMIT', from, PAGE)
+    local names = call('ZRANGEBYSCORE', P .. 'due:' .. a, '-inf', NOW, 'LIMIT', from, most)
     if #names == 0 then return nil end
     local first = ours(DIGEST, names)[1]
     if first then return first end
-    from = from + PAGE
+    from, most = from + most, PAGE
   end
 end
 
