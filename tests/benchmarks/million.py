@@ -150,7 +150,7 @@ def files(folder: Path, numbers: int) -> Iterator[tuple[str, Path, int]]:
         yield profile, path, rows
 
 
-def run(numbers: int, kind: str) -> None:
+def run(numbers: int, kind: str, *, rewrites: bool) -> None:
     """Every step."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-million-")))
@@ -158,6 +158,7 @@ def run(numbers: int, kind: str) -> None:
             running(
                 kind, folder, appendonly="yes", appendfsync="everysec", maxmemory_policy="noeviction",
                 slowlog_log_slower_than=str(SLOW_US), slowlog_max_len="10000",
+                auto_aof_rewrite_percentage="100" if rewrites else "0",
             )
         )  # fmt: skip
         with suppress(PermissionError):  # root's server goes first, so that others' work is not taken for the store's
@@ -239,9 +240,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numbers", type=int, default=1_000_000)
     parser.add_argument("--server", choices=["valkey", "redis"], default="valkey")
+    parser.add_argument(
+        "--no-rewrites",
+        action="store_true",
+        help="the server's copy of itself that rewrites its log, and slows it, stays out",
+    )
     args = parser.parse_args()
     print(f"{args.numbers:,} numbers in {len(SHARES)} profiles, on {args.server}")
-    run(args.numbers, args.server)
+    run(args.numbers, args.server, rewrites=not args.no_rewrites)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ DISK_WAIT_MS: Final = 5_000
 DISK_ASK_MS: Final = 1_000
 REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
 NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
-NUMBERS_A_CALL: Final = 200
+NUMBERS_A_CALL: Final = 100  # likewise
 PROFILES_A_PAGE: Final = 200
 DAY_MS: Final = 24 * 3600 * 1000
 
