@@ -184,12 +184,7 @@ class Site:
 
     def sent_after_the_settle(self) -> list[tuple[str, dict[str, Any]]]:
         """The attach calls that carried a number which the store knew as attached; both go by this machine's clock."""
-        settled: dict[str, int] = {}
-        outcomes: Any = self.store.client.xrange("{tl}:outcomes")
-        for _, outcome in outcomes:
-            if outcome["state"] == State.attached.value:
-                for number in outcome["numbers"].split("\n"):
-                    settled.setdefault(number, int(outcome["at"]))
+        settled = {each.number: each.updated_ms for each in self.entries() if each.state is State.attached}
         wrong = []
         for call in self.attach_calls():
             came_ms = datetime.fromisoformat(call["at"]).timestamp() * 1000

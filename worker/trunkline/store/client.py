@@ -158,7 +158,7 @@ class Store:
         """Takes waiting numbers out, and gives what they took from other profiles back to those."""
         return self._drop("q", entries)
 
-    def archive(self, keep_days: int, most: int = 100) -> tuple[int, int]:
+    def archive(self, keep_days: int, most: int = 50) -> tuple[int, int]:
         """Lets go of entries closed more than so many days ago. Returns how many, and how many were looked at."""
         archived, looked_at = self._run("archive", keep_days * DAY_MS, most)
         return archived, looked_at
