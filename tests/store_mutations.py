@@ -24,7 +24,16 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
-        "a push does not make its profile due", "push", "  list[#list + 1] = n\n  schedule(p)", "  list[#list + 1] = n"
+        "a push does not make its profile due", "push", "then schedule(p) end\n  pushed[p]", "then end\n  pushed[p]"
+    ),
+    Mutation("a push that makes a batch full leaves the turn as it was", "push", "length >= size or ", "", rare=True),
+    Mutation("a push takes what it finds for new", "push", " > 0 then return false end", " < 0 then return false end"),
+    Mutation(
+        "a push takes a number that it has twice for new",
+        "push",
+        "not (all_new and not touched[n]) and read_claims",
+        "not all_new and read_claims",
+        rare=True,
     ),
     Mutation("a reap does not make its profile due", "reap", "  schedule(p)\n  reaped", "  reaped"),
     Mutation(
