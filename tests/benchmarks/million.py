@@ -25,11 +25,14 @@ from threading import Event, Thread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from throughput import stand_in
+
 from servers import Server, running
-from trunkline.store import Store, reading
+from trunkline.store import Store, reading, scripts
 
 TRUNKLINE = [sys.executable, "-m", "trunkline"]
 SLOW_US = 10_000
+NAMES = {each.sha: each.name for each in scripts.load().values()}
 SHARES = {"support": 0.5, "sales": 0.2, "wrong": 0.3}  # of the numbers, a profile
 CONFIGURATION = """
 [accounts.default]
@@ -95,26 +98,10 @@ class Sitting:
 
 
 def _name_of(command: bytes | str) -> str:
-    """The command and, of a script, the beginning of its digest."""
+    """The script's name, or the command with its first word."""
     text = command.decode(errors="replace") if isinstance(command, bytes) else command
-    scripts = {each.sha: each.name for each in Store.__init__.__globals__["scripts"].load().values()}
     words = text.split()
-    return scripts.get(words[1], " ".join(words[:2])) if len(words) > 1 else text
-
-
-@contextmanager
-def stand_in(dead_rate: float) -> Iterator[str]:
-    """The sandbox in a process of its own: its URL."""
-    command = [*TRUNKLINE, "sandbox", "--port", "0", "--latency", "0.02", "--fail-rate", "0.01"]
-    process = subprocess.Popen([*command, "--rule", f"dead_rate={dead_rate}"], stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-        assert found, "the sandbox said no URL"
-        yield found[0]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+    return NAMES.get(words[1], " ".join(words[:2])) if len(words) > 1 else text
 
 
 @contextmanager
@@ -163,7 +150,7 @@ def run(numbers: int, kind: str, *, rewrites: bool) -> None:
         )  # fmt: skip
         with suppress(PermissionError):  # root's server goes first, so that others' work is not taken for the store's
             os.setpriority(os.PRIO_PROCESS, server.process.pid, -20)
-        url = stack.enter_context(stand_in(dead_rate=0.05))
+        url, _ = stack.enter_context(stand_in(0.02, 0.01, "dead_rate=0.05"))
         config = folder / "trunkline.toml"
         config.write_text(CONFIGURATION, encoding="utf-8")
         env = dict(os.environ) | {

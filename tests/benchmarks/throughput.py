@@ -53,10 +53,11 @@ max_s = 4.0
 
 
 @contextlib.contextmanager
-def stand_in(latency: float, fail_rate: float) -> Iterator[tuple[str, int]]:
-    """The sandbox in a process of its own: its URL and its pid."""
+def stand_in(latency: float, fail_rate: float, *rules: str) -> Iterator[tuple[str, int]]:
+    """The sandbox in a process of its own, with further rules (NAME=VALUE): its URL and its pid."""
     command = [sys.executable, "-m", "trunkline", "sandbox", "--port", "0", "--latency", str(latency)]
-    process = subprocess.Popen([*command, "--fail-rate", str(fail_rate)], stderr=subprocess.PIPE, text=True)
+    command += ["--fail-rate", str(fail_rate), *(word for rule in rules for word in ("--rule", rule))]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())

@@ -291,6 +291,29 @@ end
 
 -- @ownership
 
+-- The canary says no more: it stays attached as it was, and waits for a check where an event asked for it meanwhile.
+local function keep_attached(p, n, again)
+  local key = entry_key(p, n)
+  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
+  if again then
+    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'v', 'c')
+    if again == 'f' then call('HSET', key, 'f', 1) end
+    move(p, 'f', 'q')
+    call('RPUSH', P .. 'ready:' .. p, n)
+  else
+    call('HSET', key, 's', 'a', 'u', NOW)
+    move(p, 'f', 'a')
+    ends(p, n)
+  end
+end
+
+-- What was refused alike until now, and the canary that was asked about it, count no more.
+local function forget_alike(p, pol)
+  call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'cw')
+  call('DEL', P .. 'alike:' .. p)
+  pol.cw, pol.rf = false, false
+end
+
 -- Ends a batch: no lease, nothing of it in flight, the account's slot free.
 local function end_batch(id, a, numbers)
   call('DEL', P .. 'batch:' .. id)

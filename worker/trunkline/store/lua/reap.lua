@@ -40,24 +40,6 @@ local function take_up(a, p, n, sent, dirs, fp, crashed)
   return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0), e[2]
 end
 
-local function spare_canary(p, n, pol, again)
-  local key = entry_key(p, n)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
-  if again then
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'v', 'c')
-    if again == 'f' then call('HSET', key, 'f', 1) end
-    move(p, 'f', 'q')
-    call('RPUSH', P .. 'ready:' .. p, n)
-  else
-    call('HSET', key, 's', 'a', 'u', NOW)
-    move(p, 'f', 'a')
-    ends(p, n)
-  end
-  call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'cw')
-  call('DEL', P .. 'alike:' .. p)
-  pol.cw = false
-end
-
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
   local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w', 'fp')
   local p, a, numbers, sent = b[1], b[2], lines(b[3]), b[4]
@@ -74,7 +56,8 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0
     end
   end
   if #open == 1 and crashes >= 3 and crashed and pol and pol.cw == open[1] then
-    spare_canary(p, open[1], pol, again)
+    keep_attached(p, open[1], again)
+    forget_alike(p, pol)
   elseif #open == 1 and crashes >= 3 and crashed then
     local key = entry_key(p, open[1])
     call('HSET', key, 'ec', 'crashed_worker', 'ea', '', 'em', 'three workers in a row ended while they had this number', 'er', '')

@@ -176,26 +176,11 @@ local function put_back(n, key, o)
   call('HDEL', key, 'c')
 end
 
--- The canary was refused as the others were: it stays attached as it was, and the profile is to blame.
 local canary = pol and pol.cw
 local canary_said, canary_words = nil, nil
 
 -- For good, or in words that nobody knows: nothing that passes.
 local function is_refusal(o) return o[2] == 'dead' or (o[2] == 'retry' and o[4] == 'api_failed') end
-
-local function spare_canary(n, key, e)
-  call('HSET', key, 's', 'a', 'u', NOW)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
-  if e.again then
-    call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
-    if e.again == 'f' then call('HSET', key, 'f', 1) end
-    move(p, 'f', 'q')
-    call('RPUSH', P .. 'ready:' .. p, n)
-  else
-    move(p, 'f', 'a')
-    ends(p, n)
-  end
-end
 
 for _, n in ipairs(numbers) do
   local key, e = entry_key(p, n), entries[n]
@@ -218,7 +203,7 @@ for _, n in ipairs(numbers) do
   elseif what == 'attached' then
     attach(n, key, e)
   elseif n == canary and canary_said == 'refused' then
-    spare_canary(n, key, e)
+    keep_attached(p, n, e.again)
   elseif (what == 'retry' or what == 'verify') and free and suspects and #numbers > 1 then
     halve(n, key, e, o, what == 'verify')
     carry(key, e)
@@ -271,12 +256,6 @@ end
 local POLICY, ALIKE = P .. 'policy:' .. p, P .. 'alike:' .. p
 local MOST_ALIKE = 1000
 
-local function forget_alike()
-  call('HDEL', POLICY, 'rf', 'rs', 'cw')
-  call('DEL', ALIKE)
-  pol.cw, pol.rf = false, false
-end
-
 -- The profile is to blame for what these numbers were told: the dead wait again, and none has spent an attempt.
 local function absolve(numbers_told)
   for _, n in ipairs(numbers_told) do
@@ -298,7 +277,7 @@ local function pause_profile(reason)
   call('HSET', POLICY, 'au', 'refused alike: ' .. reason, 'aut', NOW)
   pol.au = true
   absolve(call('SMEMBERS', ALIKE))
-  forget_alike()
+  forget_alike(p, pol)
 end
 
 local function send_canary()
@@ -306,7 +285,7 @@ local function send_canary()
   local e = pol.ca and call('HMGET', key, 's', 'p', 'z', 'x') or {}
   if e[1] == 'd' and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
   if (e[1] == 'q' or e[1] == 'f') and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
-  if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike() end -- nobody to ask: the numbers stand as they are
+  if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
   call('HSET', POLICY, 'cw', pol.ca)
   pol.cw = pol.ca
   call('HSET', key, 's', 'q', 'f', 1, 'v', 'c', 'q', NOW, 'u', NOW)
@@ -318,7 +297,7 @@ if pol and canary_said == 'refused' then
   pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
   if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
-  if pol.rf or canary_said then forget_alike() end
+  if pol.rf or canary_said then forget_alike(p, pol) end
 elseif pol and said.refused and pol.fp == said.fp and pol.au then
   absolve(said.refused.numbers) -- this call was out already when the profile was paused
 elseif pol and said.refused and pol.fp == said.fp then
