@@ -450,9 +450,9 @@ class Driver:
         if not numbers:
             held.found = found
             return
-        lease = model.leases[batch.id]
+        lease, absent = model.leases[batch.id], self._absent(batch)
         try:
-            while wait_s := self.store.permit(batch.id, batch.account, len(numbers)):
+            while wait_s := self.store.permit(batch.id, batch.account, len(numbers), absent):
                 self.tick(math.ceil(wait_s * 1000))
         except LeaseLost:
             assert lease.ends <= self.now
@@ -503,12 +503,15 @@ class Driver:
             held.batch.fingerprint,
             attached=(*held.found, *(number for number, fate in held.told.items() if fate == "done")),
             others=tuple(others),
-            absent=tuple(n.number for n in held.batch.numbers if (held.batch.account, n.number) not in self.api.last),
+            absent=self._absent(held.batch),
             healthy=held.sent and held.whole == "each",
             gate=Gate(30_000, "401") if held.whole == "gate" else None,
             trouble=self._trouble(held) if held.whole == "trouble" else None,
             refused=refused,
         )
+
+    def _absent(self, batch: Batch) -> tuple[str, ...]:
+        return tuple(n.number for n in batch.numbers if (batch.account, n.number) not in self.api.last)
 
     def _trouble(self, held: Held) -> Trouble:
         paid = Other(held.batch.numbers[0].number, "retry", self.now + 2_000, code="http_503")

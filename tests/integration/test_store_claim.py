@@ -274,6 +274,20 @@ def test_a_number_that_was_absent_before_an_edit_may_be_there_after_it(store: St
     assert [leased.known_absent for leased in claim(store).numbers] == [False]
 
 
+def test_what_was_absent_before_a_call_is_known_though_its_worker_died(store: Store) -> None:
+    publish(store)
+    push(store, number(1), number(2))
+    batch = claim(store)
+    while store.permit(batch.id, batch.account, 2, absent=(number(1),)):
+        go_on(store, 100)
+    go_on(store, LEASE_MS)
+    store.reap()
+    assert [(leased.number, leased.verify, leased.known_absent) for leased in claim(store).numbers] == [
+        (number(1), "d", True),
+        (number(2), "d", False),
+    ]
+
+
 def test_a_batch_settles_once(store: Store) -> None:
     publish(store)
     push(store, number(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -25,8 +25,12 @@ class Permits:
     store: Store
     stopping: Event
 
-    def ask(self, batch_id: str, account: str, deadline: float, numbers: int | None = None) -> Callable[[], None]:
-        """A function to call before each request of a batch ("" for a probe); `numbers` for an attach request.
+    def ask(
+        self, batch_id: str, account: str, deadline: float, numbers: int | None = None, absent: Sequence[str] = ()
+    ) -> Callable[[], None]:
+        """A function to call before each request of a batch ("" for a probe).
+
+        `numbers`: how many an attach request carries; `absent`: those of them that the API is known not to have.
 
         It returns when the request may leave, and raises Stopped, OutOfTime (`deadline` is on the monotonic clock) or
         LeaseLost when it must not.
@@ -34,7 +38,7 @@ class Permits:
 
         def leave() -> None:
             while not self.stopping.is_set():
-                wait_s = self.store.permit(batch_id, account, numbers)
+                wait_s = self.store.permit(batch_id, account, numbers, absent)
                 if wait_s == 0:
                     return
                 if time.monotonic() + wait_s > deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -94,7 +94,7 @@ class Trip:
         if not checked.to_send:
             return self._unsent(checked)
         try:
-            verdict = self._send([each.number for each in checked.to_send])
+            verdict = self._send([each.number for each in checked.to_send], checked.absent)
         except (Stopped, OutOfTime):
             if not checked.attached and not checked.unanswered:
                 raise
@@ -126,9 +126,9 @@ class Trip:
             self._lose_password("the answer that carried it did not arrive")
         return checked
 
-    def _send(self, numbers: list[str]) -> Verdict:
+    def _send(self, numbers: list[str], absent: Sequence[str]) -> Verdict:
         tools = self._tools
-        permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline, len(numbers))
+        permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline, len(numbers), absent)
         body = request_body(self._profile, numbers)
         try:
             # The one call after a probe is one request: an API that is not back yet is not asked thrice.

@@ -38,7 +38,7 @@ DISK_WAIT_MS: Final = 5_000
 DISK_ASK_MS: Final = 1_000
 REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
 NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
-NUMBERS_A_CALL: Final = 100  # likewise
+NUMBERS_A_CALL: Final = 50  # likewise
 PROFILES_A_PAGE: Final = 200
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -101,12 +101,13 @@ class Store:
         batches, due, lease = self._run("look", most, self.digest)
         return Look(batches, None if due == "" else due, None if lease == "" else lease)
 
-    def permit(self, batch_id: str, account: str, numbers: int | None = None) -> float:
+    def permit(self, batch_id: str, account: str, numbers: int | None = None, absent: Sequence[str] = ()) -> float:
         """Leave for one HTTP request: 0.0, or how many seconds to wait and ask again. Raises LeaseLost.
 
-        `numbers` says how many an attach request carries; None for every other request.
+        `numbers` says how many an attach request carries, None for every other request; `absent` are those of them that
+        the API is known not to have.
         """
-        reply = self._run("permit", batch_id, account, "" if numbers is None else numbers)
+        reply = self._run("permit", batch_id, account, "" if numbers is None else numbers, *absent)
         if reply[0] == "lost":
             raise LeaseLost(batch_id)
         return float(reply[1]) / 1000 if reply[0] == "wait" else 0.0
@@ -158,7 +159,7 @@ class Store:
         """Takes waiting numbers out, and gives what they took from other profiles back to those."""
         return self._drop("q", entries)
 
-    def archive(self, keep_days: int, most: int = 50) -> tuple[int, int]:
+    def archive(self, keep_days: int, most: int = 25) -> tuple[int, int]:
         """Lets go of entries closed more than so many days ago. Returns how many, and how many were looked at."""
         archived, looked_at = self._run("archive", keep_days * DAY_MS, most)
         return archived, looked_at

@@ -5,8 +5,9 @@
 -- ARGV[2]  the batch's id, or "" for a probe
 -- ARGV[3]  the account
 -- ARGV[4]  how many numbers an attach request carries; "" for any other request
+-- ARGV[5…] those of them that the API is known not to have, so that a later read-back can tell what this request did
 -- Result   {"ok", now}, {"wait", ms until the rate allows it}, or {"lost"}: the lease is over or another has the batch
--- Cost     5 commands
+-- Cost     6 commands
 local id, a, n_numbers = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local EARLY = 5 -- ms that a request may leave before its slot; waking up for less costs more than it spares
 local batch = P .. 'batch:' .. id
@@ -38,6 +39,7 @@ end
 call('HDEL', holder, 'slot')
 if n_numbers then
   call('HSETNX', batch, 'sent', NOW)
+  if #ARGV > 4 then call('HSET', batch, 'b', table.concat(ARGV, '\n', 5)) end
   tally('calls', 1)
   tally('numbers', n_numbers)
 end

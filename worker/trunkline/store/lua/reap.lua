@@ -16,11 +16,12 @@ local function is_living(worker)
   return (lives_until or 0) > NOW
 end
 
-local function take_up(a, p, n, sent, dirs, fp, crashed)
+local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
   local key = entry_key(p, n)
   local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'p', 'f')
   call('HDEL', key, 'g', 'w')
   local tried = sent or e[4] or e[5] == 'd'
+  if sent and absent then call('HSET', key, 'b', 1) end
   if e[1] then
     if sent and e[5] ~= 'c' then call('HSET', key, 'v', 'd', 't', sent) end
     if e[1] == 's' then call('HSET', key, 'ss', 'q') end
@@ -41,15 +42,16 @@ local function take_up(a, p, n, sent, dirs, fp, crashed)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w', 'fp')
+  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w', 'fp', 'b')
   local p, a, numbers, sent = b[1], b[2], lines(b[3]), b[4]
   local pol = policy(p)
   local dirs = b[5] or (pol and pol.dirs) or ''
   local crashed = not is_living(b[6])
-  local open, crashes, again = {}, 0, nil
+  local open, crashes, again, absent = {}, 0, nil, {}
+  for _, n in ipairs(lines(b[8] or '')) do absent[n] = true end
   for _, n in ipairs(numbers) do
     local c
-    c, again = take_up(a, p, n, sent, dirs, b[7], crashed)
+    c, again = take_up(a, p, n, sent, dirs, b[7], crashed, absent[n])
     if c then
       open[#open + 1] = n
       crashes = math.max(crashes, c)
