@@ -55,7 +55,9 @@ MUTATIONS = (
         "not acc or acc.op then",
         rare=True,
     ),
-    Mutation("a number that failed gets no place", "settle", "  call('ZADD', P .. 'retry:' .. p, at, n)\n"),
+    Mutation(
+        "a number that failed gets no place", "settle", "  retries[#retries + 1] = at\n  retries[#retries + 1] = n\n"
+    ),
     Mutation(
         "a stale place is not forgotten", "claim", "      call('HDEL', key, 'z') -- a stale place: it is gone now\n"
     ),
@@ -128,8 +130,8 @@ MUTATIONS = (
     Mutation(
         "trouble of the gateway spends an attempt",
         "settle",
-        "  if o[8] == 1 then\n    call(",
-        "  if false then\n    call(",
+        "  local free = o[8] == 1\n",
+        "  local free = false\n",
     ),
     Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1"),
     Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')"),

@@ -19,9 +19,9 @@ from trunkline.store.connect import translated
 from trunkline.store.findings import Audit, Finding
 from trunkline.store.model import COUNTED, STATES
 
-PAGE: Final = 50  # entries, numbers or names that one script looks at
-CHILDREN: Final = 2  # of up to 100 numbers each
-BATCHES: Final = 2  # the same
+PAGE: Final = 20  # entries, numbers or names that one script looks at
+CHILDREN: Final = 1  # of up to 100 numbers each
+BATCHES: Final = 1  # the same
 SCANNED: Final = 500  # keys that one SCAN looks at
 LOOKS: Final = 3  # at suspects, and at books that move
 Name = tuple[str, str]

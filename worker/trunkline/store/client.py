@@ -38,7 +38,7 @@ DISK_WAIT_MS: Final = 5_000
 DISK_ASK_MS: Final = 1_000
 REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
 NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
-NUMBERS_A_CALL: Final = 50  # likewise
+NUMBERS_A_CALL: Final = 25  # likewise
 PROFILES_A_PAGE: Final = 200
 DAY_MS: Final = 24 * 3600 * 1000
 
@@ -159,7 +159,7 @@ class Store:
         """Takes waiting numbers out, and gives what they took from other profiles back to those."""
         return self._drop("q", entries)
 
-    def archive(self, keep_days: int, most: int = 25) -> tuple[int, int]:
+    def archive(self, keep_days: int, most: int = 20) -> tuple[int, int]:
         """Lets go of entries closed more than so many days ago. Returns how many, and how many were looked at."""
         archived, looked_at = self._run("archive", keep_days * DAY_MS, most)
         return archived, looked_at

@@ -64,6 +64,7 @@ end
 local suspects = are_suspects()
 
 local halves, backs = {}, {}
+local retries, dead = {}, {} -- scores and members, written at once
 local n_attached, last_attached = 0, nil
 
 local function close(n, key, e, state, in_doubt)
@@ -100,11 +101,20 @@ local function note_error(key, o)
   call('HSET', key, 'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7])
 end
 
-local function wait_until(n, key, at)
-  if ahead > 0 then at = math.max(NOW, at - ahead) end
-  call('HSET', key, 's', 'q', 'n', at, 'u', NOW)
-  call('ZADD', P .. 'retry:' .. p, at, n)
+local function not_before(at)
+  return ahead > 0 and math.max(NOW, at - ahead) or at
+end
+
+local function retry_at(n, at)
+  retries[#retries + 1] = at
+  retries[#retries + 1] = n
   move(p, 'f', 'q')
+end
+
+local function wait_until(n, key, at)
+  at = not_before(at)
+  call('HSET', key, 's', 'q', 'n', at, 'u', NOW)
+  retry_at(n, at)
 end
 
 -- What the last request of a number left behind: in doubt when it may have arrived, as it was when it did not go out.
@@ -121,16 +131,14 @@ local function note_doubt(n, key, e, in_doubt)
 end
 
 local function try_again(n, key, e, o, in_doubt)
-  if o[8] == 1 then
-    call('HSET', key, 'tr', NOW)
-  else
-    call('HINCRBY', key, 'k', 1)
-  end
-  if o[9] == 1 then call('HINCRBY', key, 'ur', 1) else call('HDEL', key, 'ur') end
-  note_error(key, o)
+  local at = not_before(o[3])
+  local free = o[8] == 1
+  call('HSET', key, 's', 'q', 'n', at, 'u', NOW, 'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7],
+    free and 'tr' or 'k', free and NOW or (tonumber(e.attempts) or 0) + 1)
+  if o[9] == 1 then call('HINCRBY', key, 'ur', 1) elseif e.marked then call('HDEL', key, 'ur') end
   note_doubt(n, key, e, in_doubt)
-  call('HDEL', key, 'c')
-  wait_until(n, key, o[3])
+  if e.marked then call('HDEL', key, 'c') end
+  retry_at(n, at)
 end
 
 local function halve(n, key, e, o, in_doubt)
@@ -143,18 +151,21 @@ local function halve(n, key, e, o, in_doubt)
 end
 
 local function bury(n, key, e, o)
-  call('HINCRBY', key, 'k', 1)
-  note_error(key, o)
-  call('HDEL', key, 'c', 'g', 'f', 'v', 't', 'b', 'tr', 'ur') -- refused: nothing is in doubt, and there is nothing left to check
+  -- refused: nothing is in doubt, and there is nothing left to check
+  if e.marked then call('HDEL', key, 'k', 'c', 'g', 'f', 'v', 't', 'b', 'tr', 'ur') end
   if e.again then -- a newer event came while it was under way: it counts
-    call('HDEL', key, 'k')
+    note_error(key, o)
     call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
     if e.again == 'f' then call('HSET', key, 'f', 1) end
     move(p, 'f', 'q')
     call('RPUSH', P .. 'ready:' .. p, n)
   else
+    call('HSET', key, 's', 'd', 'dc', o[3], 'da', NOW, 'u', NOW, 'k', (tonumber(e.attempts) or 0) + 1,
+      'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7])
     move(p, 'f', 'd')
-    die(p, n, o[3])
+    dead[#dead + 1] = NOW
+    dead[#dead + 1] = p .. ' ' .. n
+    ends(p, n)
   end
 end
 
@@ -222,6 +233,8 @@ for _, n in ipairs(numbers) do
   if (e.contended or moved_meanwhile) and tried and (over or what == 'attached' or what == 'dead') then reassert(a, n, p, dirs) end
 end
 
+if #retries > 0 then call('ZADD', P .. 'retry:' .. p, unpack(retries)) end
+if #dead > 0 then call('ZADD', P .. 'dead', unpack(dead)) end
 if #halves > 0 then
   local middle = math.ceil(#halves / 2)
   -- in front: one half is split to its end before the other goes, so that a refusal of all is known after a few calls
