@@ -82,9 +82,9 @@ MUTATIONS = (
     ),
     Mutation(
         "what dies is not in the log of ends",
-        "prelude",
-        "NOW, p .. ' ' .. n)\n  ends(p, n)\nend",
-        "NOW, p .. ' ' .. n)\nend",
+        "settle",
+        "    dead[#dead + 1] = p .. ' ' .. n\n    ends(p, n)\n",
+        "    dead[#dead + 1] = p .. ' ' .. n\n",
     ),
     Mutation("what is archived wants its directions for ever", "archive", "  withdraw(n, p)\n"),
     Mutation(
