@@ -13,7 +13,7 @@ from trunkline.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))  # what the tests share lies here; importlib mode adds no folder itself
 
-from servers import Server, require_redis, running
+from support.servers import Server, require_redis, running
 
 LONG_S = 3_600  # what a test may take that is not part of the default run; the others' time is in pyproject.toml
 NOON = 1_790_000_000_000  # where injected clocks start, in ms

@@ -21,14 +21,14 @@ from typing import Any, Final, Self
 
 from acceptance.scenes import KEY, as_toml
 from acceptance.worker_harness import PATIENCE_S, Commands, Ran, environment, until
-from servers import running
-from trunkline.contract import NumberEvent
+from support.servers import running
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.model import Entry
-from trunkline_producers.enqueue import Enqueuer, Summary
+from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 
 FORGE: Final = """
 import json, os, sys, traceback
@@ -220,19 +220,19 @@ class Fleet:
         return ran
 
     def entry(self, profile: str, number: str) -> Entry:
-        (entry,) = reading.entries(self.store, [(profile, number)])
+        (entry,) = queries.entries(self.store, [(profile, number)])
         return entry
 
     def counts(self, profile: str) -> dict[str, int]:
         """The books of a profile."""
-        books = {book.profile: book for book in reading.books(self.store).profiles}
+        books = {book.profile: book for book in queries.books(self.store).profiles}
         return (
             dict(books[profile].counts) if profile in books else dict.fromkeys(("queued", "attaching", "attached"), 0)
         )
 
     def waits(self, *profiles: str) -> int:
         """How many numbers of these profiles wait or are under way."""
-        books = reading.books(self.store).profiles
+        books = queries.books(self.store).profiles
         return sum(b.counts["queued"] + b.counts["attaching"] for b in books if b.profile in profiles)
 
     def rests(self, *profiles: str, within: float = PATIENCE_S) -> None:
@@ -242,8 +242,8 @@ class Fleet:
 
     def is_sound(self) -> None:
         """Nothing is dead, the books balance, the audit finds nothing, no number was in two calls at once."""
-        totals = reading.books(self.store).totals
-        assert (totals["dead"], reading.books(self.store).balanced) == (0, True), self.told()
+        totals = queries.books(self.store).totals
+        assert (totals["dead"], queries.books(self.store).balanced) == (0, True), self.told()
         self.ask("audit")
         seen = self.sandbox.stats()
         assert (seen["duplicates_in_call"], seen["in_two_calls_numbers"]) == (0, [])
@@ -263,7 +263,7 @@ class Fleet:
 
     def told(self) -> str:
         """Everything that helps to understand a failure."""
-        books = reading.books(self.store)
+        books = queries.books(self.store)
         return "\n".join(f"{book.profile}: {book.counts}, paused: {book.paused}" for book in books.profiles)
 
 

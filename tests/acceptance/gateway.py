@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Self
 
 import httpx
 
-from servers import HOST
+from support.servers import HOST
 from trunkline.sandbox.service import ENDPOINTS
 
 Way = Literal["away", "503", "503 soon", "reset", "hang", "500 page", "attach 503"]

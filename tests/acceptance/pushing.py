@@ -8,7 +8,7 @@ from typing import Self
 
 from acceptance.site import Site
 from acceptance.worker_harness import PATIENCE_S, until
-from trunkline.contract import NumberEvent
+from trunkline.events.event import NumberEvent
 from trunkline.store import StoreUnavailable
 
 

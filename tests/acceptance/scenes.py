@@ -20,17 +20,17 @@ from typing import Any
 import httpx
 
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import HOST, running
-from trunkline.attach import request_body
-from trunkline.contract import NumberEvent, State
-from trunkline.documents import status_document
+from support.servers import HOST, running
+from trunkline.bland.attach import request_body
+from trunkline.config.settings import Settings, load
+from trunkline.config.store_place import place_of
+from trunkline.events.event import NumberEvent, State
 from trunkline.opening import open_store
+from trunkline.operations.documents import status_document
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.model import Entry
-from trunkline.store_place import place_of
-from trunkline_producers.enqueue import Enqueuer, Summary
+from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 
 KEY = "sandbox-key"
 INBOUND = [{"type": "inbound"}]
@@ -125,7 +125,7 @@ class Stage:
 
     def entries(self, scene: Scene) -> list[Entry]:
         """What the store has of the scene's numbers, in their order."""
-        return list(reading.entries(self.store, ((scene.name, number) for number in scene.numbers)))
+        return list(queries.entries(self.store, ((scene.name, number) for number in scene.numbers)))
 
     def entry(self, scene: Scene, letter: str = "a") -> Entry:
         return self.entries(scene)[ascii_lowercase.index(letter)]
@@ -162,7 +162,7 @@ class Stage:
 
     def pause(self, scene: Scene) -> dict[str, Any] | None:
         """What status says of the scene's account."""
-        accounts = status_document(reading.books(self.store), place_of(self.settings))["accounts"]
+        accounts = status_document(queries.books(self.store), place_of(self.settings))["accounts"]
         paused: dict[str, Any] | None = next(a["paused"] for a in accounts if a["account"] == scene.name)
         return paused
 

@@ -19,16 +19,16 @@ import redis
 from acceptance.running import WORKER, Running
 from acceptance.store_proxy import StoreProxy
 from acceptance.worker_harness import PATIENCE_S, environment, until
-from servers import running
-from store_audit import audit
-from trunkline.contract import NumberEvent, State
+from support.servers import running
+from support.store_audit import audit
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent, State
 from trunkline.opening import Opened, open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, StoreUnavailable, connect, reading
+from trunkline.store import Store, StoreUnavailable, connect, queries
+from trunkline.store.embedded.process import Home
 from trunkline.store.model import Entry
-from trunkline.valkey_process import Home
-from trunkline_producers.enqueue import Enqueuer
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 Answer = TypeVar("Answer")
 
@@ -150,12 +150,12 @@ class Site:
         return sum(calls.get(endpoint, 0) for endpoint in ("number", "numbers"))
 
     def entries(self) -> list[Entry]:
-        return list(reading.entries(self.store, (("support", number) for number in self.pushed)))
+        return list(queries.entries(self.store, (("support", number) for number in self.pushed)))
 
     def everything_has_ended(self) -> bool:
         """Whether all that was pushed is attached or dead; False too while the store is away."""
         try:
-            totals = reading.books(self.store).totals
+            totals = queries.books(self.store).totals
         except StoreUnavailable:
             return False
         return totals["attached"] + totals["dead"] >= len(self.pushed)
@@ -170,7 +170,7 @@ class Site:
 
     def is_whole(self) -> None:
         """Nothing lost, the books balanced, nothing sent again that was settled, no number in two calls at once."""
-        books = reading.books(self.store)
+        books = queries.books(self.store)
         assert audit(self.store) == []
         assert books.balanced, books
         assert books.totals["accepted"] == len(self.pushed)

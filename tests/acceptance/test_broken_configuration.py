@@ -10,9 +10,9 @@ from threading import Thread
 import pytest
 
 from acceptance.worker_harness import environment, until
-from servers import Server
-from trunkline import supervisor as supervising
-from trunkline.supervisor import USAGE, Supervisor
+from support.servers import Server
+from trunkline.runtime import supervisor as supervising
+from trunkline.runtime.supervisor import USAGE, Supervisor
 
 CONFIGURATION = '[profiles.support]\n[[profiles.support.directions]]\ntype = "inbound"\n'
 

@@ -17,12 +17,12 @@ from pydantic import SecretStr
 from acceptance.scenes import Scene, Scenes, Stage, playing
 from acceptance.terminal import at_a_terminal
 from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, until
-from servers import running
+from support.servers import running
 from trunkline import __version__
 from trunkline.cli.main import app
-from trunkline.contract import State
+from trunkline.events.event import State
 from trunkline.store.scripts import SCHEMA
-from trunkline.vault import Vault
+from trunkline.store.vault import Vault
 
 scene = Scenes()
 STATUS = {"store", "profiles", "accounts", "workers", "totals", "events", "calls", "balanced"}

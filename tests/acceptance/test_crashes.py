@@ -13,9 +13,9 @@ from acceptance.running import TRUNKLINE, kill
 from acceptance.site import Site, site_by_url, site_embedded
 from acceptance.store_proxy import Point
 from acceptance.worker_harness import until
-from trunkline.contract import State
-from trunkline.store import reading
-from trunkline.valkey_process import Home
+from trunkline.events.event import State
+from trunkline.store import queries
+from trunkline.store.embedded.process import Home
 
 A_FEW = 12  # numbers: a batch that a read-back asks for one by one
 
@@ -238,7 +238,7 @@ def test_ctrl_c_on_up_settles_before_the_server_goes_and_leaves_nobody(slow: Sit
 def nothing_is_under_way_and_what_was_sent_is_settled(site: Site) -> None:
     assert site.leases() == 0
     site.is_whole()
-    totals = reading.books(site.store).totals
+    totals = queries.books(site.store).totals
     sent = [number for call in site.attach_calls() for number in call["configured"]]
     attached = [entry.number for entry in site.entries() if entry.state is State.attached]
     assert sorted(sent) == sorted(attached)

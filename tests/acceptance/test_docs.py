@@ -18,18 +18,18 @@ import pytest
 from typer.testing import CliRunner
 
 from acceptance.worker_harness import environment
-from receivers import Clock, Site, receiving, settings_with
-from servers import Server
-from trunkline import observe
+from support.receivers import Clock, Site, receiving, settings_with
+from support.servers import Server
 from trunkline.cli.main import app
+from trunkline.config.settings import Settings, load
 from trunkline.policies import policies_of
-from trunkline.settings import Settings, load
 from trunkline.store import Store
-from trunkline_producers.receiver.hooks import PREFIX
+from trunkline.telemetry import logs
+from trunkline_producers.receiver.webhooks import PREFIX
 from trunkline_producers.sources import presets, read_sources
-from trunkline_producers.sources.reading import KEY_FIELDS
-from trunkline_producers.sources.tables import CaseTable, SourceTable
-from trunkline_producers.verify.configuring import TABLES
+from trunkline_producers.sources.config import CaseTable, SourceTable
+from trunkline_producers.sources.presets import KEY_FIELDS
+from trunkline_producers.verify.config import TABLES
 
 FOLDER = Path(__file__).parents[2] / "docs" / "sources"
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
@@ -167,9 +167,7 @@ def test_every_command_prints_what_the_page_says(
 ) -> None:
     it = played[page]
     monkeypatch.chdir(it.folder)
-    monkeypatch.setattr(
-        observe, "configure", lambda **_: None
-    )  # else the logs of this process go where a command's did
+    monkeypatch.setattr(logs, "configure", lambda **_: None)  # else the logs of this process go where a command's did
     site.store.client.flushdb()
     site.store.publish(policies_of(settings_with({})))
     told = [curled(words, site) if words[0] == "curl" else tried(words, it) for words, _ in it.commands]

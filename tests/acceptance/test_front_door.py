@@ -15,12 +15,12 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import HOST, Server, program, running
-from store_audit import audit
-from trunkline.actors import EVENT_ACTOR, EVENTS_QUEUE
-from trunkline.contract import State
+from support.servers import HOST, Server, program, running
+from support.store_audit import audit
+from trunkline.events.event import State
+from trunkline.runtime.actors import EVENT_ACTOR, EVENTS_QUEUE
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 
 CONFIGURATION = """
 [batch]
@@ -90,7 +90,7 @@ def answers(server: Server) -> bool:
 
 
 def states(store: Store, number: str) -> list[State]:
-    return [entry.state for entry in reading.entries_of(store, number)]
+    return [entry.state for entry in queries.entries_of(store, number)]
 
 
 def test_a_message_from_another_program_is_attached_under_dramatiqs_own_command(
@@ -101,7 +101,7 @@ def test_a_message_from_another_program_is_attached_under_dramatiqs_own_command(
     with working(tmp_path / "worker.log", env, *command), server.client() as client:
         store = Store(client)
         until(lambda: states(store, "+14155550100") == [State.attached], "the number is attached")
-        assert reading.entries_of(store, "+14155550100")[0].source == "dramatiq"
+        assert queries.entries_of(store, "+14155550100")[0].source == "dramatiq"
         assert audit(store) == []
 
 

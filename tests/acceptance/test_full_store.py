@@ -18,14 +18,14 @@ from acceptance.running import TRUNKLINE, Running
 from acceptance.site import patiently
 from acceptance.test_receiving import address
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import Server, require_redis, running
-from store_audit import audit
-from trunkline.contract import NumberEvent, State
+from support.servers import Server, require_redis, running
+from support.store_audit import audit
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent, State
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, reading
-from trunkline_producers.enqueue import Enqueuer
+from trunkline.store import Store, queries
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 TOKEN = "token"
 HOOK_KEY = "hook-key"
@@ -71,7 +71,7 @@ class Place:
         patiently(lambda: enqueuer.enqueue(events))
 
     def totals(self) -> dict[str, int]:
-        return dict(patiently(lambda: reading.books(self.store)).totals)
+        return dict(patiently(lambda: queries.books(self.store)).totals)
 
     def fill(self) -> None:
         """From now on there is less memory than is used, however much of it the work sets free."""
@@ -87,7 +87,7 @@ class Place:
         self.client.config_set("maxmemory", "0")
 
     def is_attached(self, number: str) -> bool:
-        entries = patiently(lambda: reading.entries_of(self.store, number))
+        entries = patiently(lambda: queries.entries_of(self.store, number))
         return [each.state for each in entries] == [State.attached]
 
     @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from acceptance.running import TRUNKLINE, Running
 from acceptance.worker_harness import PATIENCE_S, Commands, environment, until, working
-from servers import Server
+from support.servers import Server
 from trunkline.store.scripts import SCHEMA
 
 SENTENCE = "upgrade trunkline on this host"

@@ -23,16 +23,16 @@ from acceptance.gateway import Asked, Gateway, Way
 from acceptance.scenes import as_toml
 from acceptance.site import patiently
 from acceptance.worker_harness import PATIENCE_S, Commands, Worker, environment, until, working
-from servers import running
-from store_audit import audit
-from trunkline.bland import TRIES
-from trunkline.contract import NumberEvent, State
+from support.servers import running
+from support.store_audit import audit
+from trunkline.bland.client import TRIES
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent, State
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.model import Entry
-from trunkline_producers.enqueue import Enqueuer
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 FACTOR: Final = float(os.environ.get("OUTAGE_FACTOR", "10"))
 CONCURRENCY: Final = 2  # an account's default
@@ -84,16 +84,16 @@ class Place:
         account.numbers += numbers
 
     def counted(self, account: Account, state: str) -> int:
-        books = patiently(lambda: reading.books(self.store))
+        books = patiently(lambda: queries.books(self.store))
         return next(book.counts[state] for book in books.profiles if book.profile == account.name)
 
     def is_paused(self, account: Account) -> bool:
-        books = patiently(lambda: reading.books(self.store))
+        books = patiently(lambda: queries.books(self.store))
         return any(each.paused for each in books.accounts if each.account == account.name)
 
     def entries(self, account: Account) -> list[Entry]:
         keys = [(account.name, number) for number in account.numbers]
-        return patiently(lambda: list(reading.entries(self.store, keys)))
+        return patiently(lambda: list(queries.entries(self.store, keys)))
 
     def says(self, account: Account) -> str:
         """What `trunkline number` says that the last number waits for."""

@@ -21,13 +21,13 @@ from pydantic import BaseModel
 
 from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Commands, environment, until, working
 from trunkline.cli.main import app
-from trunkline.contract import DeadCode
-from trunkline.directions import CustomHeader, Direction, Headers, Options, RegisterAuth, UuiHeader
-from trunkline.intake import NumberRules, When
-from trunkline.profiles import BatchRules, Profile, RetryRules
+from trunkline.config.sections import Account, ServerSettings, StoreSettings, WorkerSettings
+from trunkline.config.settings import load
+from trunkline.events.event import DeadCode
+from trunkline.events.intake import NumberRules, When
+from trunkline.profiles.directions import CustomHeader, Direction, Headers, Options, RegisterAuth, UuiHeader
+from trunkline.profiles.profile import BatchRules, Profile, RetryRules
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.sections import Account, ServerSettings, StoreSettings, WorkerSettings
-from trunkline.settings import load
 from trunkline_producers.sources import read_sources
 
 ROOT = Path(__file__).parents[2]

@@ -10,16 +10,16 @@ import pytest
 
 from acceptance.running import TRUNKLINE, Running, kill
 from acceptance.worker_harness import Commands, environment, until
-from carrier_standins import ACCOUNT, KEY, answer_json, bandwidth, query, telnyx, troubled, twilio, us_numbers
-from http_servers import Reply, answering
-from servers import Server
-from store_audit import audit
-from trunkline.contract import State
+from support.carrier_standins import ACCOUNT, KEY, answer_json, bandwidth, query, telnyx, troubled, twilio, us_numbers
+from support.http_servers import Reply, answering
+from support.servers import Server
+from support.store_audit import audit
+from trunkline.events.event import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store
 from trunkline.store.model import Batch, Settlement
-from trunkline.store.reading import books, entries_of
-from trunkline_producers.inventories import checkpoints
+from trunkline.store.queries import books, entries_of
+from trunkline_producers.reconcile import checkpoints
 
 NUMBERS = us_numbers(8)
 CONFIGURATION = f"""

@@ -14,8 +14,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import HOST, Server, program, running
-from trunkline.actors import EVENT_ACTOR, EVENTS_QUEUE
+from support.servers import HOST, Server, program, running
+from trunkline.runtime.actors import EVENT_ACTOR, EVENTS_QUEUE
 from trunkline.sandbox import Sandbox, SandboxRules
 
 NUMBER = "+14155550100"

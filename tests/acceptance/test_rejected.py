@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.worker_harness import Commands, environment
-from servers import Server
+from support.servers import Server
 from trunkline.store import Store, rejections
 from trunkline.store.rejections import Rejection
 

@@ -22,16 +22,16 @@ import pytest
 
 from acceptance.scenes import as_toml
 from acceptance.worker_harness import TRUNKLINE, Commands, Ran, Worker, environment, until, working
-from servers import Server, running
-from trunkline.attach import read_answer, request_body
-from trunkline.attach.envelope import read_envelope
-from trunkline.bland import BlandApi, Exchange
-from trunkline.embedded import EmbeddedServer
+from support.servers import Server, running
+from trunkline.bland.attach import read_answer, request_body
+from trunkline.bland.attach.envelope import read_envelope
+from trunkline.bland.client import BlandApi, Exchange
+from trunkline.config.settings import ConfigError, load
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import ConfigError, load
-from trunkline.vault import Vault
-from trunkline_producers.enqueue import Enqueuer
+from trunkline.store.embedded.server import EmbeddedServer
+from trunkline.store.vault import Vault
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 # Each has what escapes and encodings change: quotes, slashes, signs of URLs, letters beyond ASCII where they may be.
 KEY = 'planted-key"A\\b/c+d=e&f<g>'

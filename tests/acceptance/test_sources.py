@@ -15,7 +15,7 @@ import pytest
 from acceptance.running import TRUNKLINE, Running
 from acceptance.test_receiving import address
 from acceptance.worker_harness import Commands, environment
-from servers import Server
+from support.servers import Server
 
 KEY = "shop-key"
 BODY = '{"id": "A-17", "phones": ["(415) 555-0123", "+442071838750"]}'

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from acceptance.worker_harness import PATIENCE_S, Commands, Worker, environment, until, working
-from servers import Server, running
-from store_audit import audit
-from trunkline.contract import NumberEvent
+from support.servers import Server, running
+from support.store_audit import audit
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent
 from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.settings import Settings, load
-from trunkline.store import Store, StoreUnavailable, reading
-from trunkline_producers.enqueue import Enqueuer
+from trunkline.store import Store, StoreUnavailable, queries
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 HOUR_S = 3600
 SETTLED_WITHIN_S = 70.0  # of the step
@@ -57,7 +57,7 @@ class Place:
     def totals(self) -> dict[str, int]:
         """What the books say, nothing while a busy machine keeps the store from answering."""
         try:
-            return dict(reading.books(self.store).totals)
+            return dict(queries.books(self.store).totals)
         except StoreUnavailable:
             return dict.fromkeys(("accepted", "queued", "attached", "dead"), 0)
 

@@ -13,8 +13,8 @@ import pytest
 
 from acceptance.running import TRUNKLINE, Running
 from acceptance.worker_harness import Commands, Worker, environment, until, working
-from servers import HOST, Server, require_redis, running
-from switch import Switch
+from support.servers import HOST, Server, require_redis, running
+from support.switch import Switch
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import connect
 

@@ -16,7 +16,7 @@ import pytest
 from acceptance.running import TRUNKLINE, Running
 from acceptance.test_store_moves import WHERE
 from acceptance.worker_harness import Commands, environment, until, working
-from servers import HOST, require_redis, running
+from support.servers import HOST, require_redis, running
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store.rights import OF_DRAMATIQ, OF_STORE
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from acceptance.worker_harness import Commands, environment
-from old_store import OldStore
-from servers import Server
-from store_audit import audit
-from store_steps import delivery, govern, publish, push
+from support.old_store import OldStore
+from support.servers import Server
+from support.store_audit import audit
+from support.store_steps import delivery, govern, publish, push
 from trunkline.store import Store
 from trunkline.store.migrating import TO_MIGRATE
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy

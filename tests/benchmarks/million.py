@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from throughput import stand_in
 
-from servers import Server, running
-from trunkline.store import Store, reading, scripts
+from support.servers import Server, running
+from trunkline.store import Store, queries, scripts
 
 TRUNKLINE = [sys.executable, "-m", "trunkline"]
 SLOW_US = 10_000
@@ -137,7 +137,7 @@ class Sitting:
 
     def waiting(self) -> int:
         """How many numbers of profiles that are not paused wait or are under way."""
-        books = reading.books(self.store)
+        books = queries.books(self.store)
         return sum(
             each.counts["queued"] + each.counts["attaching"] for each in books.profiles if each.profile != "wrong"
         )

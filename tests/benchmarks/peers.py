@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI, HTTPException, Request
 
-from trunkline.phone import NumberRefused, normalise
+from trunkline.events.phone import NumberRefused, normalise
 
 URL = os.environ.get("PEER_REDIS_URL", "redis://127.0.0.1:6379/2")
 KEY = os.environ.get("PEER_KEY", "").encode()

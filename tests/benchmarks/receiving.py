@@ -32,7 +32,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from servers import running
+from support.servers import running
 
 KEY = "benchmark-key"
 HERE = Path(__file__).parent

@@ -22,14 +22,14 @@ from threading import Thread
 
 import httpx
 
-from trunkline.contract import NumberEvent
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent
 from trunkline.opening import Opened, open_store
 from trunkline.policies import policies_of
-from trunkline.settings import Settings, load
-from trunkline.store import reading
+from trunkline.runtime.supervisor import Supervisor
+from trunkline.store import queries
 from trunkline.store.model import Books
-from trunkline.supervisor import Supervisor
-from trunkline_producers.enqueue import Enqueuer
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 
 IDLE_S = 10.0
 
@@ -105,7 +105,7 @@ class Watch:
     def run(self) -> None:
         """Until every number is attached or dead."""
         while True:
-            self.books = reading.books(self.opened.store)
+            self.books = queries.books(self.opened.store)
             ended = self.books.totals["attached"] + self.books.totals["dead"]
             self.seen.append((time.perf_counter(), ended))
             if ended >= self.numbers:

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from http_servers import answering, behaving, dripping, hanging, saying
-from trunkline.bland import LARGEST_BODY, PAUSES_S, BlandApi, NotSent, Unanswered
-from trunkline.profiles import Secret
-from trunkline.settings import Account
+from support.http_servers import answering, behaving, dripping, hanging, saying
+from trunkline.bland.client import LARGEST_BODY, PAUSES_S, BlandApi, NotSent, Unanswered
+from trunkline.config.settings import Account
+from trunkline.profiles.profile import Secret
 
 KEY = "sk-live-0123456789abcdef"
 BODY = {"phone_number": "+14155550100", "directions": [{"type": "inbound"}], "service": "sip"}

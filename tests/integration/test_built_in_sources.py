@@ -10,14 +10,27 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from carrier_standins import didww, telnyx
-from http_servers import answering
-from receivers import Clock, Site, receiving, settings_with
-from servers import Server
-from source_samples import BOUGHT, KEY, NOW, ORDER, PORTED, SAMPLES, UNSIGNED, Headers, Sample, basic, changed, sections
+from support.carrier_standins import didww, telnyx
+from support.http_servers import answering
+from support.receivers import Clock, Site, receiving, settings_with
+from support.servers import Server
+from support.source_samples import (
+    BOUGHT,
+    KEY,
+    NOW,
+    ORDER,
+    PORTED,
+    SAMPLES,
+    UNSIGNED,
+    Headers,
+    Sample,
+    basic,
+    changed,
+    sections,
+)
 from trunkline.policies import policies_of
 from trunkline.store import Store, rejections
-from trunkline.store.reading import books, entries_of
+from trunkline.store.queries import books, entries_of
 from trunkline.store.rejections import Kept
 from trunkline_producers.sources import presets
 

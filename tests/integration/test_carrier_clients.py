@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from carrier_standins import (
+from support.carrier_standins import (
     ACCOUNT,
     KEY,
     answer_json,
@@ -23,15 +23,15 @@ from carrier_standins import (
     twilio,
     us_numbers,
 )
-from http_servers import Reply, Seen, answering, behaving, dripping, hanging
-from trunkline.tables import Secret
+from support.http_servers import Reply, Seen, answering, behaving, dripping, hanging
+from trunkline.schema import Secret
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.bandwidth import Bandwidth
+from trunkline_producers.carriers.client import LARGEST_BODY
 from trunkline_producers.carriers.didww import Didww, numbers_of_order
-from trunkline_producers.carriers.http import LARGEST_BODY
+from trunkline_producers.carriers.inventory import Inventory
 from trunkline_producers.carriers.telnyx import Telnyx, numbers_of_porting_order
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.carriers.values import Inventory
 
 
 class Closes(Protocol):

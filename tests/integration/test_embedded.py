@@ -19,8 +19,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from trunkline.embedded import EmbeddedError, EmbeddedServer
-from trunkline.valkey_process import Answer, Home, dial, explain, wait_while_loading
+from trunkline.store.embedded.process import Answer, Home, dial, explain, wait_while_loading
+from trunkline.store.embedded.server import EmbeddedError, EmbeddedServer
 
 AGAIN = Retry(ConstantBackoff(0.01), 3)
 
@@ -29,7 +29,7 @@ HOLDER = """
     from pathlib import Path
     from redis.backoff import ConstantBackoff
     from redis.retry import Retry
-    from trunkline.embedded import EmbeddedServer
+    from trunkline.store.embedded.server import EmbeddedServer
 
     server = EmbeddedServer(Path(sys.argv[1]))
     def say(*words):

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import redis
 
-from receivers import PATIENCE_S, settings_with
-from servers import HOST, Server
-from store_audit import audit
-from trunkline.contract import NumberEvent, RefusalCode
-from trunkline.intake import Delivery
+from support.receivers import PATIENCE_S, settings_with
+from support.servers import HOST, Server
+from support.store_audit import audit
+from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.events.intake import Delivery
 from trunkline.policies import policies_of
-from trunkline.store import Store, StoreError, StoreUnavailable, connect, reading
+from trunkline.store import Store, StoreError, StoreUnavailable, connect, queries
 from trunkline.store.client import PREFIX
-from trunkline.store.connect import CONNECTION
+from trunkline.store.connection import CONNECTION
 from trunkline.store.model import Pushed
-from trunkline_producers import committing
-from trunkline_producers.committing import Committer, Overloaded
-from trunkline_producers.enqueue import Enqueuer, Summary
-from trunkline_producers.enqueue_async import AsyncEnqueuer
+from trunkline_producers.enqueue import group_commit
+from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer
+from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
+from trunkline_producers.enqueue.group_commit import Committer, Overloaded
 
 FILE = """
 [store]
@@ -98,7 +98,7 @@ def test_a_program_opens_an_enqueuer_by_its_configuration(valkey: Server, config
 
     assert asyncio.run(program()) == Summary(accepted=20)
     with valkey.client() as client:
-        assert reading.books(Store(client)).totals["accepted"] == 20
+        assert queries.books(Store(client)).totals["accepted"] == 20
 
 
 def test_what_was_handed_in_is_stored_though_the_block_is_left_by_an_error(valkey: Server, configuration: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_was_handed_in_is_stored_though_the_block_is_left_by_an_error(valke
     with pytest.raises(RuntimeError, match="the program's own"):
         asyncio.run(program())
     with valkey.client() as client:
-        assert reading.books(Store(client)).totals["accepted"] == 1
+        assert queries.books(Store(client)).totals["accepted"] == 1
 
 
 def test_a_store_that_is_not_there_is_said_when_it_is_opened(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_what_comes_while_a_push_is_under_way_shares_the_next_one(counting: Coun
 
 
 def test_a_push_is_bounded_however_much_waits(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committing, "NUMBERS_A_PUSH", 20)
+    monkeypatch.setattr(group_commit, "NUMBERS_A_PUSH", 20)
 
     async def work(enqueuer: AsyncEnqueuer) -> list[Summary]:
         return await asyncio.gather(*(enqueuer.enqueue([event(index)]) for index in range(31)))
@@ -174,7 +174,7 @@ def test_a_push_is_bounded_however_much_waits(counting: Counting, monkeypatch: p
 def test_more_than_may_wait_is_sent_away_and_nothing_of_it_stored(
     counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(committing, "MOST_WAITING", 10)
+    monkeypatch.setattr(group_commit, "MOST_WAITING", 10)
 
     async def work(enqueuer: AsyncEnqueuer) -> list[Summary | BaseException]:
         counting.go.clear()
@@ -190,7 +190,7 @@ def test_more_than_may_wait_is_sent_away_and_nothing_of_it_stored(
     results = run(counting, work)
     assert results[:5] == [Summary(accepted=1)] * 5
     assert all(isinstance(result, Overloaded) for result in results[5:])
-    assert reading.books(counting).totals["accepted"] == 6
+    assert queries.books(counting).totals["accepted"] == 6
 
 
 def test_one_who_stops_waiting_stops_neither_the_push_nor_the_others(counting: Counting) -> None:
@@ -208,7 +208,7 @@ def test_one_who_stops_waiting_stops_neither_the_push_nor_the_others(counting: C
     assert isinstance(first, asyncio.CancelledError)
     assert isinstance(third, asyncio.CancelledError)
     assert second == fourth == Summary(accepted=1)
-    assert reading.books(counting).totals["accepted"] == 4
+    assert queries.books(counting).totals["accepted"] == 4
     assert audit(counting) == []
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from servers import Server
-from store_steps import govern
-from trunkline.contract import NumberEvent, RefusalCode, State
-from trunkline.embedded import EmbeddedServer
-from trunkline.intake import NumberRules, ProfileRule
-from trunkline.settings import Settings, load
+from support.servers import Server
+from support.store_steps import govern
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import NumberEvent, RefusalCode, State
+from trunkline.events.intake import NumberRules, ProfileRule
 from trunkline.store import Store, StoreUnavailable, connect
+from trunkline.store.embedded.server import EmbeddedServer
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy
-from trunkline.store.reading import books, entries_of, published
+from trunkline.store.queries import books, entries_of, published
 from trunkline_producers import Enqueuer, Summary, import_rows, read_rows
 
 FILE = """

@@ -11,10 +11,10 @@ import pytest
 import redis
 from dramatiq.broker import Consumer
 
-from servers import Server
-from trunkline.actors import EVENT_ACTOR, EVENTS_QUEUE
-from trunkline.events_queue import EventsBroker
+from support.servers import Server
 from trunkline.opening import FOR_DRAMATIQ
+from trunkline.runtime.actors import EVENT_ACTOR, EVENTS_QUEUE
+from trunkline.runtime.events_queue import EventsBroker
 from trunkline.store import connect
 
 

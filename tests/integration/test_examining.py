@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from servers import HOST, Server, require_redis, running
+from support.servers import HOST, Server, require_redis, running
 from trunkline.store import Durability, StoreUnfit, connect
 from trunkline.store.examining import examine
 

@@ -13,12 +13,12 @@ import redis
 from pydantic import SecretStr
 
 from acceptance.worker_harness import until
-from servers import HOST, Server, require_redis, running
-from store_steps import number, publish, push
-from switch import Switch
+from support.servers import HOST, Server, require_redis, running
+from support.store_steps import number, publish, push
+from support.switch import Switch
+from trunkline.config.settings import Settings, StoreSettings
 from trunkline.opening import Opened, open_store
-from trunkline.settings import Settings, StoreSettings
-from trunkline.store import Store, StoreUnavailable, reading
+from trunkline.store import Store, StoreUnavailable, queries
 
 AT_ONCE = 4
 
@@ -86,9 +86,9 @@ def test_after_a_failover_the_first_refusal_drops_every_connection_to_the_old_se
         with pytest.raises(StoreUnavailable, match="read-only"):
             push(store, number(2))
         push(store, number(2))
-        assert reading.books(store).totals["queued"] == 2
+        assert queries.books(store).totals["queued"] == 2
         with pair.new.client() as client:
-            assert reading.books(Store(client)).totals["queued"] == 2
+            assert queries.books(Store(client)).totals["queued"] == 2
 
 
 def test_the_client_of_the_hints_finds_the_new_server_too(pair: Pair) -> None:

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from acceptance.worker_harness import Commands, environment, until
-from receivers import Site, receiving, settings_with
-from servers import HOST, require_redis, running
-from store_troubles import TROUBLES
+from support.receivers import Site, receiving, settings_with
+from support.servers import HOST, require_redis, running
+from support.store_troubles import TROUBLES
 from trunkline.store import Store
 
 CRM = {"crm": {"type": "native", "profile": "support", "verify": {"scheme": "none"}}}

@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from receivers import Clock, Site, receiving, secret, settings_with
-from servers import Server
-from store_audit import audit
-from trunkline.intake import Route, When
+from support.receivers import Clock, Site, receiving, secret, settings_with
+from support.servers import Server
+from support.store_audit import audit
+from support.webhook_signers import base64, mac
+from trunkline.events.intake import Route, When
 from trunkline.policies import policies_of
 from trunkline.store import Store, rejections
-from trunkline.store.reading import books, entries_of
+from trunkline.store.queries import books, entries_of
 from trunkline.store.rejections import Kept
-from webhook_signers import base64, mac
 
 GOOD, OTHER, BRITISH = "+14155550100", "+14155550101", "+442071838750"
 OPEN = {"verify": {"scheme": "none"}}

@@ -12,18 +12,18 @@ from typing import Any
 import httpx
 import pytest
 
-from raw_http import connected, head
-from receivers import Site, receiving, settings_with
-from servers import Server, running
-from store_audit import audit
-from trunkline.intake import Route, When
+from support.raw_http import connected, head
+from support.receivers import Site, receiving, settings_with
+from support.servers import Server, running
+from support.store_audit import audit
+from trunkline.config.settings import Settings
+from trunkline.events.intake import Route, When
 from trunkline.policies import policies_of
-from trunkline.settings import Settings
 from trunkline.store import Store, rejections
-from trunkline.store.reading import books, entries_of
-from trunkline_producers.enqueue import Enqueuer
+from trunkline.store.queries import books, entries_of
+from trunkline_producers.deliveries.replay import Replayer
+from trunkline_producers.enqueue.enqueuer import Enqueuer
 from trunkline_producers.receiver import readiness
-from trunkline_producers.replaying import Replayer
 
 GOOD, OTHER, BRITISH = "+14155550100", "+14155550101", "+442071838750"
 EVENT = {"event_id": "evt_1", "number": GOOD, "profile": "support"}

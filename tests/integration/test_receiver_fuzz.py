@@ -13,15 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preset_tables import OPEN, opened, table
-from raw_http import Answer, connected
-from receivers import Clock, Site, receiving, settings_with
-from servers import Server
-from store_audit import audit
+from support.preset_tables import OPEN, opened, table
+from support.raw_http import Answer, connected
+from support.receivers import Clock, Site, receiving, settings_with
+from support.servers import Server
+from support.store_audit import audit
+from support.webhook_signers import FORM, JSON, SENDERS, URL, Sender
+from support.webhook_vectors import resolved
 from trunkline.store import Store
 from trunkline_producers.sources import presets
-from webhook_signers import FORM, JSON, SENDERS, URL, Sender
-from webhook_vectors import resolved
 
 SECRET = "a_secret"
 NOW = 1_790_000_000

@@ -17,12 +17,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from receivers import Site, receiving, secret, settings_with
-from servers import Server
-from trunkline.contract import InvalidEvent, parse_event
-from trunkline.intake import Route, When
+from support.receivers import Site, receiving, secret, settings_with
+from support.servers import Server
+from trunkline.events.event import InvalidEvent, parse_event
+from trunkline.events.intake import Route, When
 from trunkline.store import Store
-from trunkline_producers.sources.interpreting import from_cloudevent
+from trunkline_producers.sources.interpret import from_cloudevent
 
 OPEN = {"verify": {"scheme": "none"}}
 SOURCES: dict[str, dict[str, Any]] = {

@@ -19,15 +19,15 @@ import httpx
 import pytest
 
 from acceptance.worker_harness import until
-from raw_http import connected
-from receivers import PATIENCE_S, Site, receiving, settings_with
-from servers import READY, Server, running
-from store_audit import audit
-from trunkline.intake import Delivery
+from support.raw_http import connected
+from support.receivers import PATIENCE_S, Site, receiving, settings_with
+from support.servers import READY, Server, running
+from support.store_audit import audit
+from trunkline.events.intake import Delivery
 from trunkline.policies import policies_of
 from trunkline.store import Store, rejections
 from trunkline.store.model import Pushed
-from trunkline.store.reading import books, entries_of
+from trunkline.store.queries import books, entries_of
 
 GOOD, OTHER = "+14155550100", "+14155550101"
 OPEN = {"verify": {"scheme": "none"}}

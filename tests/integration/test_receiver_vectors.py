@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from receivers import Clock, Site, receiving, settings_with
-from servers import Server
+from support.receivers import Clock, Site, receiving, settings_with
+from support.servers import Server
+from support.webhook_vectors import VECTORS, Vector, configured, now_of, request_of, resolved
 from trunkline.store import Store
-from webhook_vectors import VECTORS, Vector, configured, now_of, request_of, resolved
 
 IGNORED = {"number": "number", "match": "`false`"}  # what is verified is ignored: only the signature is asked here
 

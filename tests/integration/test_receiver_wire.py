@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from raw_http import Answer, connected, head
-from receivers import Site, receiving, settings_with
-from servers import Server
+from support.raw_http import Answer, connected, head
+from support.receivers import Site, receiving, settings_with
+from support.servers import Server
 from trunkline.store import Store
 from trunkline_producers.receiver import protocol, requests
 from trunkline_producers.receiver.requests import Budget, Disconnected, Message, Refused, read_body

@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from carrier_standins import ACCOUNT, KEY, Answer, telnyx, troubled, twilio, us_numbers
-from http_servers import Reply, answering
-from store_audit import audit
-from trunkline.contract import EPOCH, NumberEvent, RefusalCode, State
-from trunkline.settings import Settings, load
+from support.carrier_standins import ACCOUNT, KEY, Answer, telnyx, troubled, twilio, us_numbers
+from support.http_servers import Reply, answering
+from support.store_audit import audit
+from trunkline.config.settings import Settings, load
+from trunkline.events.event import EPOCH, NumberEvent, RefusalCode, State
+from trunkline.schema import Secret
 from trunkline.store import Store
 from trunkline.store.model import Batch, Other, Settlement
-from trunkline.store.reading import entries_of, entries_of_each
-from trunkline.tables import Secret
+from trunkline.store.queries import entries_of, entries_of_each
 from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.inventories import checkpoints
-from trunkline_producers.inventories.missing import Listed, nothing_listed
-from trunkline_producers.inventories.purchases import take_purchases
-from trunkline_producers.inventories.reconciling import Reconciled, Reconciler, Step
+from trunkline_producers.reconcile import checkpoints
+from trunkline_producers.reconcile.decide import Listed, nothing_listed
+from trunkline_producers.reconcile.purchases import take_purchases
+from trunkline_producers.reconcile.reconcile import Reconciled, Reconciler, Step
 
 FILE = """
 [profiles.support]

@@ -10,7 +10,7 @@ import pytest
 import redis
 from dramatiq.brokers import redis as dramatiqs
 
-from servers import HOST, Server
+from support.servers import HOST, Server
 from trunkline.store import Store, StoreUnfit, connect, scripts
 from trunkline.store.rights import ARGUMENTS, OF_DRAMATIQ, OF_STORE, examine_rights, examine_rights_of_hints
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.running_sandbox import MARK, RunningSandbox, SandboxTaken, marked, running_sandbox
+from trunkline.config.running_sandbox import MARK, RunningSandbox, SandboxTaken, marked, running_sandbox
 
 URL = "http://127.0.0.1:8089"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import attach, claim, delivery, entry, go_on, govern, number, publish, push, sent, settle
-from trunkline.store import Store, reading
+from support.store_steps import attach, claim, delivery, entry, go_on, govern, number, publish, push, sent, settle
+from trunkline.operations.waiting import waiting_for
+from trunkline.store import Store, queries
 from trunkline.store.model import (
     AccountBook,
     AccountRule,
@@ -18,7 +19,6 @@ from trunkline.store.model import (
     Settlement,
 )
 from trunkline.store.registry import Registration
-from trunkline.waiting import waiting_for
 
 MINUTE_MS = 60_000
 
@@ -29,17 +29,17 @@ def _published(store: Store) -> None:
 
 
 def profile(store: Store, name: str = "support") -> ProfileBook:
-    return next(book for book in reading.books(store).profiles if book.profile == name)
+    return next(book for book in queries.books(store).profiles if book.profile == name)
 
 
 def account(store: Store) -> AccountBook:
-    (book,) = reading.books(store).accounts
+    (book,) = queries.books(store).accounts
     return book
 
 
 def why(store: Store, which: int) -> str:
     """What a number waits for."""
-    books = reading.books(store)
+    books = queries.books(store)
     said = waiting_for(
         entry(store, number(which)), profile(store), account(store), len(books.workers), store.now_ms or 0
     )
@@ -57,11 +57,11 @@ def test_a_worker_is_told_with_what_it_last_said_of_itself(store: Store) -> None
     about: dict[str, str | int] = {"host": "one", "pid": 7, "version": "0.1.0", "threads": 8, "busy": 3}
     worker = Registration(store, configuration("f0"), worker="one:7:aa", ttl_ms=MINUTE_MS)
     worker.join(about)
-    (told,) = [each for each in reading.books(store).workers if each.id != "only"]
+    (told,) = [each for each in queries.books(store).workers if each.id != "only"]
     assert (told.id, told.host, told.pid, told.version) == ("one:7:aa", "one", 7, "0.1.0")
     assert (told.threads, told.busy, told.configuration, told.seen_ms) == (8, 3, worker.digest, store.now_ms)
     worker.leave()
-    assert [each.id for each in reading.books(store).workers] == ["only"]
+    assert [each.id for each in queries.books(store).workers] == ["only"]
 
 
 def test_a_profile_is_carried_by_a_living_worker_that_has_it_as_it_was_published(store: Store) -> None:
@@ -185,8 +185,8 @@ def test_a_clock_that_stepped_back_is_told(store: Store) -> None:
     worker.join()
     go_on(store, -10 * MINUTE_MS)
     worker.beat()
-    assert reading.books(store).clock_stepped == (10 * MINUTE_MS, store.now_ms)
-    assert reading.books(store).now_ms == store.now_ms
+    assert queries.books(store).clock_stepped == (10 * MINUTE_MS, store.now_ms)
+    assert queries.books(store).now_ms == store.now_ms
 
 
 @pytest.mark.parametrize("kind", ["retry", "verify", "back"])

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from servers import Server
-from store_audit import found_at_once, found_in_slices
-from store_damage import DAMAGE, Damage, furnish
-from store_steps import LEASE_MS, delivery, go_on, number, others, publish, push
+from support.servers import Server
+from support.store_audit import found_at_once, found_in_slices
+from support.store_damage import DAMAGE, Damage, furnish
+from support.store_steps import LEASE_MS, delivery, go_on, number, others, publish, push
 from trunkline.store import Store, auditing, mending
 from trunkline.store.client import LeaseLost
 from trunkline.store.findings import WRONG, Audit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent, settle
-from trunkline.store import Store, reading
+from support.store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent, settle
+from trunkline.store import Store, queries
 from trunkline.store.model import Batch, Other, Probe, Settlement, Trouble
 from trunkline.words import State
 
@@ -34,7 +34,7 @@ def called(store: Store, *numbers: str) -> Batch:
 
 
 def is_open(store: Store) -> bool:
-    (book,) = reading.books(store).accounts
+    (book,) = queries.books(store).accounts
     return book.paused is not None
 
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from store_audit import audit
-from store_steps import LEASE_MS, attach, claim, entry, go_on, govern, is_sound, number, numbers_of, publish, push, sent
-from trunkline.store import Store, reading
+from support.store_audit import audit
+from support.store_steps import (
+    LEASE_MS,
+    attach,
+    claim,
+    entry,
+    go_on,
+    govern,
+    is_sound,
+    number,
+    numbers_of,
+    publish,
+    push,
+    sent,
+)
+from trunkline.store import Store, queries
 from trunkline.store.model import AccountRule, Batch, Dropped, Idle, Other, Policies, ProfilePolicy, RefusedAlike
 from trunkline.store.model import Settlement as Said
 from trunkline.words import State
@@ -41,7 +54,7 @@ def refuse_three(store: Store) -> None:
 
 
 def is_paused(store: Store) -> bool:
-    (book,) = reading.books(store).profiles
+    (book,) = queries.books(store).profiles
     return book.paused is not None
 
 
@@ -80,7 +93,7 @@ def test_a_call_that_refuses_many_alike_sends_one_canary(store: Store) -> None:
     store.settle(batch.id, Said(batch.fingerprint, others=dead, refused=RefusedAlike("INVALID", FRESH, "no endpoint")))
     refuse(store, sent(store, claim(store)))
     assert is_paused(store)
-    assert reading.books(store).totals["dead"] == 0
+    assert queries.books(store).totals["dead"] == 0
 
 
 def test_a_canary_that_was_refused_by_itself_need_not_be_sent_again(store: Store) -> None:
@@ -89,7 +102,7 @@ def test_a_canary_that_was_refused_by_itself_need_not_be_sent_again(store: Store
     for each in FRESH[:2]:
         refuse(store, called(store, each))
     assert is_paused(store)
-    assert reading.books(store).totals["dead"] == 0
+    assert queries.books(store).totals["dead"] == 0
 
 
 def test_a_canary_that_waits_for_its_check_is_waited_for(store: Store) -> None:
@@ -118,7 +131,7 @@ def test_that_a_number_is_still_there_is_no_success_of_the_profile(store: Store)
 def test_a_cancel_of_all_that_waits_leaves_the_canary_attached(store: Store) -> None:
     refuse_three(store)
     push(store, FRESH[3])
-    waiting = [(each.profile, each.number) for each in reading.waiting(store)]
+    waiting = [(each.profile, each.number) for each in queries.waiting(store)]
     assert store.cancel(waiting) == Dropped(2)
     assert (state(store, CANARY), state(store, FRESH[3])) == (State.attached, State.dropped)
     assert is_sound(store)

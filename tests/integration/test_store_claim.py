@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from store_steps import (
+from support.store_steps import (
     LEASE_MS,
     attach,
     claim,
@@ -24,7 +24,7 @@ from store_steps import (
     sent,
     settle,
 )
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
 from trunkline.words import DeadCode, State
@@ -169,7 +169,7 @@ def test_one_refused_number_in_a_hundred_is_found_in_sixteen_calls(store: Store)
         calls += 1
         attach(store, sent(store, rest))
     assert calls <= 16
-    assert reading.books(store).totals["attached"] == 99
+    assert queries.books(store).totals["attached"] == 99
     assert is_sound(store)
 
 
@@ -218,9 +218,9 @@ def test_two_crashes_split_a_batch_and_a_lone_numbers_third_is_a_dead_letter(sto
             continue
         go_on(store, LEASE_MS)
         store.reap()
-    (letter,) = reading.dead_letters(store)
+    (letter,) = queries.dead_letters(store)
     assert (letter.number, letter.dead_code) == (number(7), DeadCode.crashed_worker)
-    assert reading.books(store).totals["attached"] == 7
+    assert queries.books(store).totals["attached"] == 7
     assert is_sound(store)
 
 

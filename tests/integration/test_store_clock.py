@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import LEASE_MS, attach, claim, delivery, entry, go_on, number, others, push, sent, settle
+from support.store_steps import LEASE_MS, attach, claim, delivery, entry, go_on, number, others, push, sent, settle
 from trunkline.store import Store
 from trunkline.store.model import AccountRule, Gate, Idle, Policies, Probe, ProfilePolicy, Settlement
 from trunkline.store.registry import Registration

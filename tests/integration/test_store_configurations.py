@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pytest
 import redis
 
-from servers import HOST, Server
-from store_steps import LEASE_MS, attach, claim, delivery, go_on, govern, is_sound, number, push, sent, settle
-from trunkline.store import Store, reading
-from trunkline.store.connect import CONNECTION
+from support.servers import HOST, Server
+from support.store_steps import LEASE_MS, attach, claim, delivery, go_on, govern, is_sound, number, push, sent, settle
+from trunkline.store import Store, queries
+from trunkline.store.connection import CONNECTION
 from trunkline.store.model import AccountRule, Batch, Idle, Policies, ProfilePolicy
 from trunkline.store.registry import Registration
 from trunkline.words import State
@@ -61,7 +61,7 @@ def counts(store: Store, profile: str = "support") -> object:
 
 
 def states(store: Store) -> Mapping[str, State]:
-    return {each.profile: each.state for each in reading.entries_of(store, N)}
+    return {each.profile: each.state for each in queries.entries_of(store, N)}
 
 
 def come_to_rest(store: Store, most: int = 20) -> list[str]:
@@ -147,7 +147,7 @@ def test_a_profile_that_nobody_carries_waits_and_takes_no_slot_of_the_account(st
     go_on(store, 1_000)
     assert isinstance(fleet.claim("one"), Batch)
     assert states(store) == {"suport": State.queued}
-    assert [book.carried for book in reading.books(store).profiles] == [False, True]
+    assert [book.carried for book in queries.books(store).profiles] == [False, True]
 
 
 def test_a_worker_leaves_the_probe_of_an_account_that_it_does_not_know_to_others(store: Store, fleet: Fleet) -> None:

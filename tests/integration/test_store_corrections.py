@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import attach, claim, delivery, entry, go_on, govern, idle, is_sound, number, push, sent, settle
-from trunkline.store import Store, reading
+from support.store_steps import (
+    attach,
+    claim,
+    delivery,
+    entry,
+    go_on,
+    govern,
+    idle,
+    is_sound,
+    number,
+    push,
+    sent,
+    settle,
+)
+from trunkline.store import Store, queries
 from trunkline.store.model import AccountRule, Dropped, Policies, ProfilePolicy
 from trunkline.words import State
 
@@ -32,7 +45,7 @@ def attach_next(store: Store) -> str:
 
 
 def states(store: Store) -> dict[str, State]:
-    return {each.profile: each.state for each in reading.entries_of(store, N)}
+    return {each.profile: each.state for each in queries.entries_of(store, N)}
 
 
 def test_a_number_that_waited_goes_after_all_once_the_wrong_import_is_cancelled(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import (
+from support.store_steps import (
     LEASE_MS,
     attach,
     claim,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import attach, claim, go_on, number, publish, push, sent, settle
-from trunkline.store import Store, reading
+from support.store_steps import attach, claim, go_on, number, publish, push, sent, settle
+from trunkline.store import Store, queries
 from trunkline.words import State
 
 DAY_MS = 86_400_000
@@ -23,7 +23,7 @@ def attach_next(store: Store, *indices: int) -> None:
 
 
 def read(store: Store, after: int = 0) -> list[str]:
-    return [each.entry.number for each in reading.outcomes(store, after)]
+    return [each.entry.number for each in queries.outcomes(store, after)]
 
 
 def test_ends_are_told_in_their_order_after_a_cursor_and_in_pages(store: Store) -> None:
@@ -32,10 +32,10 @@ def test_ends_are_told_in_their_order_after_a_cursor_and_in_pages(store: Store) 
     settle(store, sent(store, claim(store)), "dead", dead_code="poison")
     push(store, number(4))
     store.cancel([("support", number(4))])
-    ends = reading.outcomes(store)
+    ends = queries.outcomes(store)
     assert [each.entry.state for each in ends] == [State.attached, State.attached, State.dead, State.dropped]
     assert read(store, ends[1].sequence) == [number(3), number(4)]
-    assert [each.entry.number for each in reading.outcomes(store, ends[0].sequence, most=1)] == [number(2)]
+    assert [each.entry.number for each in queries.outcomes(store, ends[0].sequence, most=1)] == [number(2)]
     assert read(store, ends[3].sequence) == []
 
 
@@ -48,7 +48,7 @@ def test_an_entry_that_ends_again_moves_to_the_end_and_takes_no_more_room(store:
 
 def test_what_waits_again_is_passed_over_until_its_next_end(store: Store) -> None:
     attach_next(store, 1, 2)
-    after = reading.outcomes(store)[0].sequence
+    after = queries.outcomes(store)[0].sequence
     push(store, number(2))
     assert read(store, after) == []
     attach(store, claim(store))
@@ -57,7 +57,7 @@ def test_what_waits_again_is_passed_over_until_its_next_end(store: Store) -> Non
 
 def test_a_reader_that_is_ahead_of_a_restored_store_reads_from_the_beginning(store: Store) -> None:
     attach_next(store, 1, 2, 3)
-    after = reading.outcomes(store)[-1].sequence
+    after = queries.outcomes(store)[-1].sequence
     store.client.flushdb()
     publish(store, size=1, wait_ms=0)
     attach_next(store, 5)
@@ -66,11 +66,11 @@ def test_a_reader_that_is_ahead_of_a_restored_store_reads_from_the_beginning(sto
 
 def test_the_archive_waits_for_a_reader_that_notes_its_cursor(store: Store) -> None:
     attach_next(store, 1, 2)
-    store.client.hset(f"{store.prefix}cursors", "crm", reading.outcomes(store)[0].sequence)
+    store.client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
     go_on(store, 2 * DAY_MS)
     assert store.archive(1)[0] == 1
     assert read(store) == [number(2)]
-    store.client.hset(f"{store.prefix}cursors", "crm", reading.outcomes(store)[0].sequence)
+    store.client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
     assert store.archive(1)[0] == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store_steps import (
+from support.store_steps import (
     LEASE_MS,
     attach,
     claim,
@@ -20,7 +20,7 @@ from store_steps import (
     sent,
     settle,
 )
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.model import Batch, Dropped, Gate, Idle, Other, Pause, Probe, RefusedAlike, Settlement
 from trunkline.words import State
 
@@ -42,12 +42,12 @@ def refused(store: Store, batch: Batch, signature: str = "400 BAD") -> None:
 
 
 def account(store: Store) -> Pause | None:
-    (book,) = reading.books(store).accounts
+    (book,) = queries.books(store).accounts
     return book.paused
 
 
 def profile(store: Store) -> Pause | None:
-    (book,) = reading.books(store).profiles
+    (book,) = queries.books(store).profiles
     return book.paused
 
 
@@ -135,7 +135,7 @@ def test_three_numbers_refused_alike_pause_the_profile_and_live_again(store: Sto
     paused = profile(store)
     assert paused is not None
     assert (paused.by, paused.reason) == ("api", "refused alike: BAD: no such trunk")
-    assert reading.books(store).totals["queued"] == 5
+    assert queries.books(store).totals["queued"] == 5
     assert is_sound(store)
 
 
@@ -146,7 +146,7 @@ def test_a_call_that_was_out_already_when_the_profile_was_paused_kills_no_number
         refused(store, sent(store, claim(store)))
     assert profile(store) is not None
     refused(store, under_way)
-    totals = reading.books(store).totals
+    totals = queries.books(store).totals
     assert (totals["queued"], totals["dead"]) == (4, 0)
     assert is_sound(store)
 
@@ -165,7 +165,7 @@ def test_a_canary_that_is_told_words_nobody_knows_stays_attached_and_says_why_th
     paused = profile(store)
     assert paused is not None
     assert paused.reason == "refused alike: an attached number, sent again, was told: there is no such trunk"
-    totals = reading.books(store).totals
+    totals = queries.books(store).totals
     assert (totals["attached"], totals["queued"], totals["dead"]) == (1, 4, 0)
     assert is_sound(store)
 
@@ -201,7 +201,7 @@ def test_numbers_refused_differently_or_after_a_success_stay_dead(store: Store) 
     for _ in range(3):
         refused(store, sent(store, claim(store)))
     assert profile(store) is None
-    assert reading.books(store).totals["dead"] == 6
+    assert queries.books(store).totals["dead"] == 6
 
 
 def test_a_canary_cancelled_during_its_call_goes_once_when_it_comes_again(store: Store) -> None:
@@ -227,7 +227,7 @@ def test_what_was_closed_long_ago_is_archived_and_stays_counted(store: Store) ->
     assert store.archive(1) == (0, 0), "a day is kept"
     go_on(store, DAY_MS)
     assert store.archive(1) == (1, 2), "what is dead is passed over"
-    totals = reading.books(store).totals
+    totals = queries.books(store).totals
     assert (totals["attached"], totals["archived"], totals["dead"]) == (0, 1, 1), "dead letters never go by themselves"
     assert is_sound(store)
     push(store, number(1))
@@ -256,10 +256,10 @@ def test_dead_letters_are_listed_oldest_first_and_found_by_either_code(store: St
     for api_code in ("NOT_OWNED", "BLOCKED"):
         settle(store, sent(store, claim(store)), "dead", dead_code="rejected_by_api", api_code=api_code)
         go_on(store, 1)
-    assert [each.number for each in reading.dead_letters(store)] == [number(1), number(2)]
-    assert [each.number for each in reading.dead_letters(store, code="BLOCKED")] == [number(2)]
-    assert len(list(reading.dead_letters(store, code="rejected_by_api"))) == 2
-    assert list(reading.dead_letters(store, profile="sales")) == []
+    assert [each.number for each in queries.dead_letters(store)] == [number(1), number(2)]
+    assert [each.number for each in queries.dead_letters(store, code="BLOCKED")] == [number(2)]
+    assert len(list(queries.dead_letters(store, code="rejected_by_api"))) == 2
+    assert list(queries.dead_letters(store, profile="sales")) == []
 
 
 def test_a_replay_takes_dead_letters_back_and_a_drop_ends_them(store: Store) -> None:
@@ -278,7 +278,7 @@ def test_a_cancel_takes_waiting_numbers_out_and_marks_those_under_way(store: Sto
     batch = sent(store, claim(store))
     assert store.cancel([("support", number(1)), ("support", number(2))]) == Dropped(1, 1)
     settle(store, batch, "retry", 0)
-    assert {each.state for each in reading.entries(store, [("support", number(n)) for n in (1, 2)])} == {State.dropped}
+    assert {each.state for each in queries.entries(store, [("support", number(n)) for n in (1, 2)])} == {State.dropped}
     assert idle(store) == Idle(None)
     assert is_sound(store)
 
@@ -330,15 +330,15 @@ def test_waiting_numbers_are_found_wherever_they_wait(store: Store) -> None:
     claim(store)
     settle(store, sent(store, claim(store)), "split")
     settle(store, claim(store), "retry", (store.now_ms or 0) + 1_000)
-    assert sorted(each.number for each in reading.waiting(store)) == [number(n) for n in range(6)]
-    assert list(reading.waiting(store, source="elsewhere")) == []
-    assert list(reading.waiting(store, profile="nobody")) == []
+    assert sorted(each.number for each in queries.waiting(store)) == [number(n) for n in range(6)]
+    assert list(queries.waiting(store, source="elsewhere")) == []
+    assert list(queries.waiting(store, profile="nobody")) == []
 
 
 def test_everything_known_of_a_number_is_found(store: Store) -> None:
     publish(store, profiles=("support", "sales"))
     store.push([delivery([("support", number(1))], occurred_ms=1), delivery([("sales", number(1))], occurred_ms=2)])
-    assert [(each.profile, each.state) for each in reading.entries_of(store, number(1))] == [
+    assert [(each.profile, each.state) for each in queries.entries_of(store, number(1))] == [
         ("sales", State.queued),
         ("support", State.superseded),
     ]

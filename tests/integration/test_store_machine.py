@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from servers import Server
-from store_machine import StoreMachine
-from store_mutations import MUTATIONS, Mutation, mutated
+from support.servers import Server
+from support.store_machine import StoreMachine
+from support.store_mutations import MUTATIONS, Mutation, mutated
 from trunkline.store import Store, StoreUnavailable
 from trunkline.store.scripts import Script
 

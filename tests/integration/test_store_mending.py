@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from servers import Server
-from store_audit import found_at_once
-from store_damage import (
+from support.servers import Server
+from support.store_audit import found_at_once
+from support.store_damage import (
     ATTACHED,
     DAMAGE,
     DEAD,
@@ -22,8 +22,8 @@ from store_damage import (
     Damage,
     furnish,
 )
-from store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent
-from trunkline.store import Store, mending, reading
+from support.store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent
+from trunkline.store import Store, mending, queries
 from trunkline.store.findings import MENDED, WRONG, Audit
 from trunkline.store.mending import Repair
 from trunkline.store.model import Batch, Idle
@@ -49,7 +49,7 @@ def test_the_damage_is_mended(store: Store, damage: Damage) -> None:
     assert done.mended
     assert done.left == Audit(())
     assert found_at_once(store) == []
-    assert reading.books(store).balanced
+    assert queries.books(store).balanced
     assert repaired(store) == Repair((), Audit(()))
 
 
@@ -70,7 +70,7 @@ def test_everything_comes_to_its_end_after_that(store: Store, damage: Damage) ->
         else:
             assert isinstance(said, Batch)
             attach(store, sent(store, said))
-    totals = reading.books(store).totals
+    totals = queries.books(store).totals
     assert (totals["queued"], totals["attaching"]) == (0, 0)
     assert found_at_once(store) == []
 
@@ -138,7 +138,7 @@ def test_books_that_were_wrong_say_what_is_there(store: Store) -> None:
     furnish(store)
     store.client.hset(f"{store.prefix}books:support", mapping={"attached": 0, "dead": 7})
     repaired(store)
-    counts = next(each.counts for each in reading.books(store).profiles if each.profile == "support")
+    counts = next(each.counts for each in queries.books(store).profiles if each.profile == "support")
     assert (counts["attached"], counts["dead"]) == (1, 1)
 
 

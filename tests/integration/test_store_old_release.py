@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from old_store import OldStore
-from store_audit import audit, found_at_once
-from store_steps import LEASE_MS, delivery, go_on, govern, number
-from trunkline.store import Store, auditing, migrating, reading
+from support.old_store import OldStore
+from support.store_audit import audit, found_at_once
+from support.store_steps import LEASE_MS, delivery, go_on, govern, number
+from trunkline.store import Store, auditing, migrating, queries
 from trunkline.store.migrating import Migrated, StillOld
 from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
 from trunkline.words import State
@@ -67,7 +67,7 @@ def settle_all(store: Store, client: OldStore | Store) -> None:
         go_on(store, 1_000)
         client.reap()
         batch = claimed(store, client)
-        if batch is None and not any(reading.books(store).totals[state] for state in OPEN):
+        if batch is None and not any(queries.books(store).totals[state] for state in OPEN):
             return
         if batch is not None:
             client.permit(batch.id, batch.account, len(batch.numbers))
@@ -96,7 +96,7 @@ class Mixed:
     def step(self) -> None:
         go_on(self.store, self.chance.choice((1, 50, 700)))
         self.chance.choice(self.moves)()
-        assert reading.books(self.store).balanced
+        assert queries.books(self.store).balanced
         assert found_at_once(self.store) == []
 
     def names(self) -> list[tuple[str, str]]:
@@ -165,7 +165,7 @@ def test_what_the_old_release_left_is_taken_up(store: Store, old: OldStore) -> N
     assert audit(store) == []
     assert store.settle(batch.id, outcome(batch, "attached", 0)), "a batch of the old release is settled by the new one"
     settle_all(store, store)
-    assert reading.books(store).totals["attached"] == len(NUMBERS)
+    assert queries.books(store).totals["attached"] == len(NUMBERS)
     assert audit(store) == []
 
 
@@ -177,7 +177,7 @@ def test_what_the_new_release_left_is_taken_up_by_the_old_one(store: Store, old:
     assert store.permit(batch.id, batch.account, len(batch.numbers)) == 0
     assert old.settle(batch.id, outcome(batch, "attached", 0))
     settle_all(store, old)
-    assert reading.books(store).totals["attached"] == len(NUMBERS)
+    assert queries.books(store).totals["attached"] == len(NUMBERS)
     assert audit(store) == []
 
 
@@ -195,7 +195,7 @@ def test_what_lost_its_directions_in_the_old_release_has_a_claim_after_the_migra
     assert audit(store) == []
     assert store.cancel([("sales", NUMBERS[0]), ("care", NUMBERS[0])]).given_back == 1
     settle_all(store, store)
-    (support,) = reading.entries(store, [("support", NUMBERS[0])])
+    (support,) = queries.entries(store, [("support", NUMBERS[0])])
     assert support.state is State.attached
 
 
@@ -205,7 +205,7 @@ def test_the_log_of_ends_has_what_ended_in_the_old_release_in_its_order(store: S
         settle_all(store, old)
     upgrade(store)
     migrate(store)
-    assert [each.entry.number for each in reading.outcomes(store)] == NUMBERS[::-1]
+    assert [each.entry.number for each in queries.outcomes(store)] == NUMBERS[::-1]
     assert not store.client.exists(f"{store.prefix}outcomes", f"{store.prefix}closed")
 
 
@@ -228,12 +228,12 @@ def test_both_releases_work_on_one_store(store: Store, old: OldStore, seed: int)
     for _ in range(120):
         mixed.step()
     settle_all(store, store)
-    there = {(each.profile, each.number) for each in reading.entries(store, sorted(mixed.pushed))}
-    assert len(mixed.pushed - there) <= reading.books(store).totals["archived"], "nothing is lost"
+    there = {(each.profile, each.number) for each in queries.entries(store, sorted(mixed.pushed))}
+    assert len(mixed.pushed - there) <= queries.books(store).totals["archived"], "nothing is lost"
     migrate(store)
     assert audit(store) == []
     assert auditing.audit(store, rest=lambda _: None).undecided == ()
-    assert reading.books(store).balanced
+    assert queries.books(store).balanced
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -258,7 +258,7 @@ def test_the_newest_event_wins_whichever_release_takes_it(store: Store, old: Old
     settle_all(store, store)
     migrate(store)
     for each, profile in newest.items():
-        states = {found.profile: found.state for found in reading.entries_of(store, each)}
+        states = {found.profile: found.state for found in queries.entries_of(store, each)}
         assert states.pop(profile) is State.attached
         assert set(states.values()) <= {State.superseded}
     assert audit(store) == []
@@ -308,7 +308,7 @@ def test_it_goes_on_where_it_was_interrupted(store: Store, old: OldStore) -> Non
         migrating.migrate(store, rest=rest)
     assert store.versions().data == 1
     assert migrate(store).schema == 2
-    assert len(reading.outcomes(store, most=2_000)) == len(many)
+    assert len(queries.outcomes(store, most=2_000)) == len(many)
     assert audit(store) == []
 
 

@@ -10,13 +10,13 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from servers import HOST, Server
-from store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
+from support.servers import HOST, Server
+from support.store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
+from trunkline.config.settings import Settings, StoreSettings
 from trunkline.opening import examine_for_work, open_store
-from trunkline.settings import Settings, StoreSettings
-from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable, reading
+from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable, queries
 from trunkline.store.client import PREFIX
-from trunkline.store.connect import CONNECTION
+from trunkline.store.connection import CONNECTION
 from trunkline.store.model import AccountRule, Dropped, Policies, ProfilePolicy, Pushed
 from trunkline.store.registry import Registration
 from trunkline.words import Refusal, RefusalCode, State
@@ -31,7 +31,7 @@ def _published(store: Store) -> None:
 
 
 def events(store: Store) -> dict[str, int]:
-    return dict(reading.books(store).events)
+    return dict(queries.books(store).events)
 
 
 def test_the_same_delivery_from_fifty_threads_at_once_is_one_event(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_a_dead_number_is_revived_with_all_its_attempts(store: Store) -> None:
     settle(store, sent(store, claim(store)), "dead", dead_code="poison")
     push(store, number(1))
     assert [leased.attempts for leased in claim(store).numbers] == [0]
-    assert list(reading.dead_letters(store)) == []
+    assert list(queries.dead_letters(store)) == []
 
 
 def test_a_forced_event_during_a_call_that_is_handed_back_sends_once(store: Store) -> None:
@@ -216,7 +216,7 @@ def test_a_state_of_a_newer_program_fails_the_push_before_anything_of_it_is_writ
     good, unknown = delivery([GOOD], event_id="evt_1"), delivery([("support", number(2))], event_id="evt_2")
     with pytest.raises(StoreNewer):
         store.push([good, unknown] if first == "good" else [unknown, good])
-    assert reading.books(store).totals["accepted"] == 1
+    assert queries.books(store).totals["accepted"] == 1
     assert store.push([good]) == [Pushed(False, 1, 0, ())], "no duplicate: it left no mark"
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from conftest import NOON
-from servers import HOST, running
-from store_audit import audit
-from store_steps import go_on, is_sound
-from trunkline.store import Durability, Store, StoreUnavailable, reading, rejections
+from support.servers import HOST, running
+from support.store_audit import audit
+from support.store_steps import go_on, is_sound
+from trunkline.store import Durability, Store, StoreUnavailable, queries, rejections
 from trunkline.store.client import PREFIX
-from trunkline.store.connect import CONNECTION
+from trunkline.store.connection import CONNECTION
 from trunkline.store.rejections import Kept, KeptFull, Rejection
 
 HEADERS = {"content-type": "application/json", "ce-type": "x"}
@@ -39,11 +39,11 @@ def keep(
 
 def refused(store: Store, *several: Rejection, most_bytes: int, comes_again: bool = True) -> bool:
     """Whether none of them was kept, and nothing was changed by that."""
-    before = rejections.listed(store), rejections.bytes_kept(store), reading.books(store).events
+    before = rejections.listed(store), rejections.bytes_kept(store), queries.books(store).events
     for each in several:
         with pytest.raises(KeptFull, match="max_kept_bytes"):
             keep(store, each, most_bytes=most_bytes, comes_again=comes_again)
-    return (rejections.listed(store), rejections.bytes_kept(store), reading.books(store).events) == before
+    return (rejections.listed(store), rejections.bytes_kept(store), queries.books(store).events) == before
 
 
 def ids(found: list[Kept]) -> list[int]:
@@ -257,7 +257,7 @@ def test_an_event_that_no_push_counted_is_counted_as_rejected(store: Store) -> N
     rejections.keep(store, rejection(1), counts=True)
     rejections.keep(store, rejection(1), counts=True)
     rejections.keep(store, rejection(2), counts=False)
-    assert reading.books(store).events == {"accepted": 0, "duplicate": 0, "rejected": 2}
+    assert queries.books(store).events == {"accepted": 0, "duplicate": 0, "rejected": 2}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from servers import HOST, Server, require_redis, running
-from store_steps import number, publish, push
-from store_troubles import TROUBLES
+from support.servers import HOST, Server, require_redis, running
+from support.store_steps import number, publish, push
+from support.store_troubles import TROUBLES
 from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
-from trunkline.store.connect import translated
+from trunkline.store.connection import translated
 
 
 @contextmanager

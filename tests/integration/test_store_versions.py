@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from servers import Server
-from store_steps import LEASE_MS, claim, govern, number, publish, push, settle
+from support.servers import Server
+from support.store_steps import LEASE_MS, claim, govern, number, publish, push, settle
+from trunkline.config.settings import Settings, StoreSettings
 from trunkline.opening import open_store
-from trunkline.settings import Settings, StoreSettings
-from trunkline.store import Store, StoreNewer, reading, rejections
+from trunkline.store import Store, StoreNewer, queries, rejections
 from trunkline.store.examining import try_a_write
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy, Settlement
 from trunkline.store.registry import Registration
@@ -28,7 +28,7 @@ MOVES: Final[Mapping[str, Callable[[Store, str], object]]] = {
     "configure": lambda store, _: govern(store, EDITED),
     "govern": lambda store, _: Registration(store, EDITED, worker="w", ttl_ms=1_000).govern(),
     "publish": lambda store, _: store.publish(EDITED),
-    "books": lambda store, _: reading.books(store),
+    "books": lambda store, _: queries.books(store),
     "push": lambda store, _: push(store, number(9)),
     "look": lambda store, _: store.look(1),
     "claim": lambda store, _: store.claim(LEASE_MS),

@@ -7,7 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from trunkline.supervisor import Supervisor
+from trunkline.runtime.supervisor import Supervisor
 
 INSTANTS = 40  # more lines than one round of watching has
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from trunkline.store import Store
-from trunkline.vault import KeptPassword, Vault, VaultLocked
+from trunkline.store.vault import KeptPassword, Vault, VaultLocked
 
 FIELD = "{tl}:secret:pbx"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trunkline.contract import NumberEvent, Refusal
+from trunkline.events.event import NumberEvent, Refusal
 from trunkline_producers import AsyncEnqueuer, Enqueuer, Row, Summary, import_rows, read_rows
 
 

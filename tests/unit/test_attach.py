@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.attach import (
+from trunkline.bland.attach import (
     Answer,
     Attached,
     CallFailed,
@@ -25,8 +25,8 @@ from trunkline.attach import (
     read_answer,
     request_body,
 )
-from trunkline.contract import DeadCode
-from trunkline.profiles import Profile, Secret
+from trunkline.events.event import DeadCode
+from trunkline.profiles.profile import Profile, Secret
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 A, B, C = "+14155550100", "+14155550101", "+14155550102"

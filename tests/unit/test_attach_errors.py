@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from trunkline.attach import (
+from trunkline.bland.attach import (
     CallFailed,
     Dead,
     GateAccount,

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.attach import Attached, Dead, Retry, Verify
-from trunkline.backoff import Settled, draw_for, gate_delay_s, retry_at_ms, settlement
-from trunkline.contract import DeadCode
-from trunkline.profiles import RetryRules
+from trunkline.bland.attach import Attached, Dead, Retry, Verify
+from trunkline.engine.backoff import Settled, draw_for, gate_delay_s, retry_at_ms, settlement
+from trunkline.events.event import DeadCode
+from trunkline.profiles.profile import RetryRules
 
 A = "+14155550100"
 RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)

@@ -12,8 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline_producers.bodies import DEEPEST, MOST_FIELDS, Unreadable, read_body, read_form, read_json, read_xml
-from trunkline_producers.webhook import WebhookRequest
+from trunkline_producers.webhooks.bodies import (
+    DEEPEST,
+    MOST_FIELDS,
+    Unreadable,
+    read_body,
+    read_form,
+    read_json,
+    read_xml,
+)
+from trunkline_producers.webhooks.request import WebhookRequest
 
 FORM = "application/x-www-form-urlencoded"
 json_like = st.recursive(

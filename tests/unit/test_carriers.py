@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrier_standins import ACCOUNT, number_sid, twilio_event, twilio_number
+from support.carrier_standins import ACCOUNT, number_sid, twilio_event, twilio_number
 from trunkline_producers.carriers import (
     CarrierRefused,
     CarrierUnavailable,
@@ -23,10 +23,10 @@ from trunkline_producers.carriers import (
     telnyx,
     twilio,
 )
-from trunkline_producers.carriers.answers import judge, retry_after_s
+from trunkline_producers.carriers.inventory import Bought, Owned
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import international, moment, page_of, turned
-from trunkline_producers.carriers.values import Bought, Owned
+from trunkline_producers.carriers.status import judge, retry_after_s
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 T_HERE = "page%5Bnumber%5D=1&page%5Bsize%5D=2"

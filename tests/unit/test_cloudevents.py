@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.contract import InvalidEvent
-from trunkline_producers.bodies import Unreadable
-from trunkline_producers.cloudevents import BATCHED, STRUCTURED, faults_of, is_cloudevent, read_cloudevents
-from trunkline_producers.sources.interpreting import from_cloudevent
-from trunkline_producers.webhook import WebhookRequest
+from trunkline.events.event import InvalidEvent
+from trunkline_producers.sources.interpret import from_cloudevent
+from trunkline_producers.webhooks.bodies import Unreadable
+from trunkline_producers.webhooks.cloudevents import BATCHED, STRUCTURED, faults_of, is_cloudevent, read_cloudevents
+from trunkline_producers.webhooks.request import WebhookRequest
 
 DATA = {"number": "+14155550100", "profile": "support"}
 EVENT: dict[str, Any] = {"specversion": "1.0", "id": "evt_1", "source": "/crm", "type": "number.bought", "data": DATA}

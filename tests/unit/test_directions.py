@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from trunkline.directions import Direction
-from trunkline.tables import Secret, SecretUnresolved, mistakes_of
+from trunkline.profiles.directions import Direction
+from trunkline.schema import Secret, SecretUnresolved, mistakes_of
 
 HELD = {"SIP_PASSWORD": "password", "PBX_PASSWORD": "correct-horse", "SHORT": "hunter2", "LONG": "x" * 257}
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline_producers.expressions import LONGEST, Expression, ExpressionFailed, compiled
+from trunkline_producers.webhooks.expressions import LONGEST, Expression, ExpressionFailed, compiled
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 json_like = st.recursive(

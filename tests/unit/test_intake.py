@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trunkline.contract import NumberEvent, RefusalCode
-from trunkline.intake import Delivery, NumberRules, ProfileRule, Route, When, take_in
+from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.events.intake import Delivery, NumberRules, ProfileRule, Route, When, take_in
 
 PROFILES = {name: ProfileRule(name, trunk=name == "trunked") for name in ("support", "uk", "trunked", "rest")}
 ROUTES = (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.attach import ListedNumber, Listing, ListingReader, ListingUnusable
-from trunkline.attach.listing import LARGEST_ITEM
+from trunkline.bland.attach import ListedNumber, Listing, ListingReader, ListingUnusable
+from trunkline.bland.attach.listing import LARGEST_ITEM
 
 A, B = "+14155550100", "+14155550101"
 BOTH, INBOUND = ListedNumber(frozenset({"inbound", "outbound"})), ListedNumber(frozenset({"inbound"}))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.contract import MAX_EVENT_ID, MAX_NUMBERS, InvalidEvent, NumberEvent, parse_event, to_wire
-from trunkline_producers.expressions import compiled
-from trunkline_producers.mapping import (
+from trunkline.events.event import MAX_EVENT_ID, MAX_NUMBERS, InvalidEvent, NumberEvent, parse_event, to_wire
+from trunkline_producers.webhooks.expressions import compiled
+from trunkline_producers.webhooks.mapping import (
     LEAST_NO_NUMBER,
     MOST_NUMBERS,
     Case,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from trunkline.cli.tables import books_table, entries_view, workers_table
-from trunkline.contract import State
-from trunkline.documents import number_document, status_document, workers_document
+from trunkline.cli.render import books_table, entries_view, workers_table
+from trunkline.config.store_place import StorePlace
+from trunkline.events.event import State
+from trunkline.operations.documents import number_document, status_document, workers_document
 from trunkline.store.model import COUNTED, AccountBook, Books, Entry, Pause, ProfileBook, WorkerSeen
-from trunkline.store_place import StorePlace
 
 NOW = 1_790_000_000_000  # 2026-09-21T14:13:20Z
 HOUR = 3_600_000

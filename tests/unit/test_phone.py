@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.phone import NumberRefused, identity, mask, normalise, regions, spellings
+from trunkline.events.phone import NumberRefused, identity, mask, normalise, regions, spellings
 
 E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 

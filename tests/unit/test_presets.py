@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from receivers import secret
-from source_samples import SAMPLES, Sample, sections
-from trunkline.sections import ServerSettings
-from trunkline.tables import Secret
-from trunkline_producers.bodies import Unreadable
-from trunkline_producers.mapping import Mapped
+from support.receivers import secret
+from support.source_samples import SAMPLES, Sample, sections
+from support.webhook_signers import public_key
+from support.webhook_vectors import ENCODED, VERIFY, scheme_of
+from trunkline.config.sections import ServerSettings
+from trunkline.schema import Secret
 from trunkline_producers.sources import Source, interpret, presets, read_sources
-from trunkline_producers.sources.tables import FETCHERS
+from trunkline_producers.sources.config import FETCHERS
 from trunkline_producers.verify import Unverified
-from trunkline_producers.webhook import WebhookRequest, headers_of
-from webhook_signers import public_key
-from webhook_vectors import ENCODED, VERIFY, scheme_of
+from trunkline_producers.webhooks.bodies import Unreadable
+from trunkline_producers.webhooks.mapping import Mapped
+from trunkline_producers.webhooks.request import WebhookRequest, headers_of
 
 SERVER = ServerSettings(public_url="https://hooks.example.com")
 KEY = {"keys": [secret("5eC7e7")]}

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.profiles import Secret, parse_profiles, profile_to_toml
+from trunkline.profiles.profile import Secret, parse_profiles, profile_to_toml
 
 
 def resolve(reference: Mapping[str, str]) -> Secret:

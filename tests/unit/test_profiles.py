@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from trunkline.attach import request_body
-from trunkline.profiles import (
+from trunkline.bland.attach import request_body
+from trunkline.profiles.profile import (
     BatchRules,
     Direction,
     Profile,

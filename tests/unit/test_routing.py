@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType
 from pydantic import ValidationError
 
-from trunkline.contract import NumberEvent, RefusalCode
-from trunkline.intake import Delivery, NumberRules, ProfileRule, take_in
-from trunkline.routing import Candidate, Route, When
-from trunkline.tables import mistakes_of
-from trunkline.traits import TYPES, Traits
+from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.events.intake import Delivery, NumberRules, ProfileRule, take_in
+from trunkline.events.number_traits import TYPES, Traits
+from trunkline.events.routing import Candidate, Route, When
+from trunkline.schema import mistakes_of
 
 LONDON, LEEDS, BRITISH_MOBILE = "+442071838750", "+441132345678", "+447912345678"
 FRISCO, NO_RANGE, TOLL_FREE = "+14155550100", "+14150000000", "+18005550100"
@@ -210,8 +210,8 @@ def test_routes_can_be_compared_and_held_in_sets() -> None:
 
 GEOCODER_LOADED = """
 import sys
-from trunkline.contract import NumberEvent
-from trunkline.intake import NumberRules, ProfileRule, Route, When, take_in
+from trunkline.events.event import NumberEvent
+from trunkline.events.intake import NumberRules, ProfileRule, Route, When, take_in
 
 def loaded(**when):
     routes = (Route(when=When.model_validate(when), profile="a"),)

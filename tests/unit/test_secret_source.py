@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.secret_source import SecretSource
-from trunkline.tables import SecretUnresolved
+from trunkline.config.secret_source import SecretSource
+from trunkline.schema import SecretUnresolved
 
 
 def test_a_secret_is_read_from_the_environment_or_from_a_file_beside_the_configuration(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.intake import Route, When
-from trunkline.profiles import BatchRules, RetryRules
-from trunkline.settings import ConfigError, NumberRules, Settings, StoreSettings, WorkerSettings, load
-from trunkline.tables import Secret
+from trunkline.config.settings import ConfigError, NumberRules, Settings, StoreSettings, WorkerSettings, load
+from trunkline.events.intake import Route, When
+from trunkline.profiles.profile import BatchRules, RetryRules
+from trunkline.schema import Secret
 
 SEALING_KEY = base64.b64encode(bytes(range(32))).decode()
 ENV = {"BLAND_API_KEY": "planted-key", "SIP_PASSWORD": "planted-sip", "PBX_PASSWORD": "planted-pbx"}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.settings import Settings, StoreSettings
-from trunkline.store_place import near, place_of, without_login
+from trunkline.config.settings import Settings, StoreSettings
+from trunkline.config.store_place import near, place_of, without_login
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.webhook_signers import FORM, JSON, SENDERS, Sender, base64
+from support.webhook_vectors import VECTORS, Vector, configured, keys_of, now_of, request_of, scheme_of
 from trunkline_producers.verify import Unverified
-from trunkline_producers.verify.wire import cut, from_base64, from_hex, octets
-from trunkline_producers.webhook import WebhookRequest
-from webhook_signers import FORM, JSON, SENDERS, Sender, base64
-from webhook_vectors import VECTORS, Vector, configured, keys_of, now_of, request_of, scheme_of
+from trunkline_producers.verify.encoding import cut, from_base64, from_hex, octets
+from trunkline_producers.webhooks.request import WebhookRequest
 
 NOW = 1_790_000_000
 SECRET = "a_secret"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from support.webhook_signers import FORM, SENDERS, URL, Sender, base64, mac, token
+from support.webhook_vectors import keys_of, resolved, scheme_of
 from trunkline_producers.verify import Key, Reason, Unverified, read_keys
-from trunkline_producers.webhook import WebhookRequest, headers_of
-from webhook_signers import FORM, SENDERS, URL, Sender, base64, mac, token
-from webhook_vectors import keys_of, resolved, scheme_of
+from trunkline_producers.webhooks.request import WebhookRequest, headers_of
 
 NOW = 1_790_000_000
 OLD, NEW = "the_old_secret", "the_new_secret"

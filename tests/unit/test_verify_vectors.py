@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from support.webhook_vectors import VECTORS, Vector, configured, keys_of, now_of, request_of, scheme_of
 from trunkline_producers.verify import Key, Reason, Unverified
-from trunkline_producers.webhook import WebhookRequest
-from webhook_vectors import VECTORS, Vector, configured, keys_of, now_of, request_of, scheme_of
+from trunkline_producers.webhooks.request import WebhookRequest
 
 VALID = [vector for vector in VECTORS if vector["expected"]["valid"]]
 INVALID = [vector for vector in VECTORS if not vector["expected"]["valid"]]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from trunkline.contract import State
+from trunkline.events.event import State
+from trunkline.operations.waiting import waiting_for
 from trunkline.store.model import AccountBook, Entry, Pause, ProfileBook
-from trunkline.waiting import waiting_for
 
 NOW = 1_790_000_000_000  # 2026-09-21T14:13:20Z
 S = 1_000

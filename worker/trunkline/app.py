@@ -16,23 +16,25 @@ from typing import Any, Final
 import dramatiq
 from dramatiq import Worker
 
-from trunkline import __version__, actors, events_queue, observe
-from trunkline.attach import make_scrubber
-from trunkline.bland import BlandApi
-from trunkline.contract import InvalidEvent, TrunklineError
-from trunkline.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
-from trunkline.events_queue import EventsBroker
-from trunkline.frontdoor import EventRefused, FrontDoor, GivenBack
-from trunkline.hints import HintBroker
-from trunkline.observe import Log, logger
+from trunkline import __version__
+from trunkline.bland.attach import make_scrubber
+from trunkline.bland.client import BlandApi
+from trunkline.config.sandbox import load_settings
+from trunkline.config.settings import ConfigError, Settings
+from trunkline.engine.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
+from trunkline.engine.processor import Desk, Provisioner
+from trunkline.events.event import InvalidEvent, TrunklineError
 from trunkline.opening import Opened, examine_for_work, open_store
 from trunkline.policies import policies_of
-from trunkline.provision import Desk, Provisioner
-from trunkline.settings import ConfigError, Settings
-from trunkline.standin import load_settings
+from trunkline.runtime import actors, events_queue
+from trunkline.runtime.broker import HintBroker
+from trunkline.runtime.event_actor import EventRefused, FrontDoor, GivenBack
+from trunkline.runtime.events_queue import EventsBroker
 from trunkline.store import StoreError, StoreNewer
 from trunkline.store.registry import Registration
-from trunkline.vault import Vault
+from trunkline.store.vault import Vault
+from trunkline.telemetry import logs
+from trunkline.telemetry.logs import Log, logger
 
 SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
 LOG_STYLE: Final = "TRUNKLINE_LOG"  # json or people
@@ -174,7 +176,7 @@ def main(env: Mapping[str, str] | None = None) -> App:
     try:
         settings = load_settings(None, env)
         style: Any = env.get(LOG_STYLE) or None
-        observe.configure(style=style, scrub=make_scrubber(settings.secret_values()))
+        logs.configure(style=style, scrub=make_scrubber(settings.secret_values()))
         app = compose(settings)
     except TrunklineError as error:
         sys.stderr.write(f"trunkline: {error}\n")

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import redis
 
-from trunkline.embedded import EmbeddedServer
-from trunkline.settings import Settings
+from trunkline.config.settings import Settings
 from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, connect
-from trunkline.store.connect import CONNECTION, translated
+from trunkline.store.connection import CONNECTION, translated
+from trunkline.store.embedded.server import EmbeddedServer
 from trunkline.store.examining import examine, note_versions
 from trunkline.store.rights import examine_rights, examine_rights_of_hints
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.settings import Settings
+from trunkline.config.settings import Settings
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy
 
 

@@ -1,8 +1,8 @@
 """Carriers' APIs: what an account owns, read page by page, and the numbers that a thin webhook only points at."""
 
+from trunkline_producers.carriers.config import ApiTable, read_api
 from trunkline_producers.carriers.errors import CarrierError, CarrierRefused, CarrierUnavailable, CarrierUnreadable
-from trunkline_producers.carriers.tables import ApiTable, read_api
-from trunkline_producers.carriers.values import Inventory, Owned, Page
+from trunkline_producers.carriers.inventory import Inventory, Owned, Page
 
 __all__ = [
     "ApiTable",

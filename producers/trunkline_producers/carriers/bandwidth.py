@@ -18,8 +18,10 @@ from xml.etree.ElementTree import Element
 import httpx
 
 from trunkline.words import printable
+from trunkline_producers.carriers.client import CarrierHttp
+from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
-from trunkline_producers.carriers.http import CarrierHttp
+from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import (
     LONGEST_TEXT,
@@ -33,8 +35,6 @@ from trunkline_producers.carriers.parsing import (
     turned,
     xml_root,
 )
-from trunkline_producers.carriers.tables import ApiTable
-from trunkline_producers.carriers.values import Owned, Page
 
 TOKEN_S: Final = 3600.0  # how long a token lasts where the answer does not say
 EARLY_S: Final = 60.0  # a token is replaced so long before its end

@@ -14,8 +14,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from trunkline_producers.carriers.client import CarrierHttp
+from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierUnreadable
-from trunkline_producers.carriers.http import CarrierHttp
+from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import (
     Json,
@@ -29,8 +31,6 @@ from trunkline_producers.carriers.parsing import (
     text,
     turned,
 )
-from trunkline_producers.carriers.tables import ApiTable
-from trunkline_producers.carriers.values import Owned, Page
 
 VERSION: Final = "2026-04-16"  # the last that takes an API key by itself; released versions stay as they are
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from trunkline.contract import TrunklineError
+from trunkline.events.event import TrunklineError
 
 
 class CarrierError(TrunklineError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from trunkline_producers.carriers.errors import CarrierUnreadable
-from trunkline_producers.carriers.values import AnyPage
+from trunkline_producers.carriers.inventory import AnyPage
 
 MOST_PAGES: Final = 20_000
 

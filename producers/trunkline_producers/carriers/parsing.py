@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml
 import defusedxml.ElementTree
 
-from trunkline.contract import EPOCH
+from trunkline.events.event import EPOCH
 from trunkline.words import printable
 from trunkline_producers.carriers.errors import CarrierUnreadable
 

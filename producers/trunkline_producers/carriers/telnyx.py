@@ -15,8 +15,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from trunkline_producers.carriers.client import CarrierHttp
+from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierUnreadable
-from trunkline_producers.carriers.http import CarrierHttp
+from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import (
     Json,
@@ -31,8 +33,6 @@ from trunkline_producers.carriers.parsing import (
     text,
     turned,
 )
-from trunkline_producers.carriers.tables import ApiTable
-from trunkline_producers.carriers.values import Owned, Page
 
 PORTED_A_PAGE: Final = 250
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")

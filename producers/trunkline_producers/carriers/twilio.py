@@ -16,8 +16,10 @@ from urllib.parse import urlencode
 
 import httpx
 
+from trunkline_producers.carriers.client import CarrierHttp
+from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
-from trunkline_producers.carriers.http import CarrierHttp
+from trunkline_producers.carriers.inventory import Bought, BoughtPage, Owned, Page
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import (
     Json,
@@ -32,8 +34,6 @@ from trunkline_producers.carriers.parsing import (
     text,
     turned,
 )
-from trunkline_producers.carriers.tables import ApiTable
-from trunkline_producers.carriers.values import Bought, BoughtPage, Owned, Page
 
 BOUGHT: Final = ("phone-number.created", "incoming-phone-number.created")  # the first is the documented name
 _PAGE: Final = ("Page", "PageToken")

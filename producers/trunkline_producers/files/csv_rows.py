@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from trunkline.contract import InvalidEvent, Mistake, NumberEvent, Refusal
+from trunkline.events.event import InvalidEvent, Mistake, NumberEvent, Refusal
 from trunkline.words import did_you_mean, printable
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from trunkline_producers.enqueue import Enqueuer, Summary
+from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 from trunkline_producers.files.rows import Row
 
 ROWS_A_PUSH: Final = 500

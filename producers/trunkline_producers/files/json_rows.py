@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from trunkline.contract import InvalidEvent, NumberEvent, Refusal, parse_event
+from trunkline.events.event import InvalidEvent, NumberEvent, Refusal, parse_event
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import Defaults, Row, column_name, refused, role, row_id, without_number
 

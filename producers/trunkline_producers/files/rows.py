@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from trunkline.contract import NumberEvent, Refusal, RefusalCode, TrunklineError
+from trunkline.events.event import NumberEvent, Refusal, RefusalCode, TrunklineError
 
 COLUMNS: Final = ("number", "numbers", "profile", "event_id", "source", "occurred_at")  # known by name
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Final
 
-from trunkline_producers.receiver.replies import Reply, problem
+from trunkline_producers.receiver.responses import Reply, problem
 
 _PROXIED: Final = (
     "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "cf-connecting-ip",

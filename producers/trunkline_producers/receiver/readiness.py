@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from trunkline.observe import Log, logger
 from trunkline.store import Store, StoreError, StoreUnavailable
 from trunkline.store.examining import try_a_write
+from trunkline.telemetry.logs import Log, logger
 
 READY_S: Final = 2.0  # how long the store may take to say that it is there
 FRESH_S: Final = 1.0  # how long an answer holds: strangers may ask as often as they like

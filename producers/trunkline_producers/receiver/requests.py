@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trunkline_producers.receiver.replies import Reply, problem, too_large, unavailable
-from trunkline_producers.webhook import WebhookRequest, headers_of
+from trunkline_producers.receiver.responses import Reply, problem, too_large, unavailable
+from trunkline_producers.webhooks.request import WebhookRequest, headers_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,6 +1,6 @@
 """Sources: who sends webhooks, how theirs are verified, what is in them."""
 
-from trunkline_producers.sources.interpreting import interpret
-from trunkline_producers.sources.reading import Source, only_polled, presets, read_sources
+from trunkline_producers.sources.interpret import interpret
+from trunkline_producers.sources.presets import Source, only_polled, presets, read_sources
 
 __all__ = ["Source", "interpret", "only_polled", "presets", "read_sources"]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, Final, cast
 
+from trunkline_producers.verify.encoding import octets
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Unverified, active
+from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Window
 from trunkline_producers.verify.tokens import bearer_token
-from trunkline_producers.verify.window import DEFAULT_TOLERANCE_S, Window
-from trunkline_producers.verify.wire import octets
-from trunkline_producers.webhook import WebhookRequest
+from trunkline_producers.webhooks.request import WebhookRequest
 
 DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, PlainValidator, ValidationError, ValidationInfo
 
-from trunkline.tables import (
+from trunkline.schema import (
     NOT_A_REFERENCE,
     Fault,
     Secret,
@@ -22,7 +22,7 @@ from trunkline.tables import (
     read_secret,
 )
 from trunkline.words import Mistake
-from trunkline_producers.verify.decoding import DECODERS
+from trunkline_producers.verify.key_decoding import DECODERS
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Scheme
 
 NO_KEYS: Final = 'must be a list of at least one key, such as [{ env = "NAME" }]'

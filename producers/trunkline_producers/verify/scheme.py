@@ -9,7 +9,7 @@ from hmac import compare_digest
 from typing import Literal, Protocol
 
 from trunkline.words import TrunklineError
-from trunkline_producers.webhook import WebhookRequest
+from trunkline_producers.webhooks.request import WebhookRequest
 
 Encoding = Literal["utf8", "hex", "base64"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from trunkline_producers.bodies import Unreadable, read_form, read_json
-from trunkline_producers.expressions import Expression, ExpressionFailed
+from trunkline_producers.verify.encoding import FORM, cut, from_base64, octets, only, query_fields
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Scheme, Unverified, active, matching
-from trunkline_producers.verify.wire import FORM, cut, from_base64, octets, only, query_fields
-from trunkline_producers.webhook import WebhookRequest
+from trunkline_producers.webhooks.bodies import Unreadable, read_form, read_json
+from trunkline_producers.webhooks.expressions import Expression, ExpressionFailed
+from trunkline_producers.webhooks.request import WebhookRequest
 
 UNVERIFIED_KEY: Final = Key("none", b"")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from trunkline.cli.render import dead_table
 from trunkline.cli.session import (
     FAILED,
     USAGE,
@@ -26,10 +27,9 @@ from trunkline.cli.session import (
     session,
     spellings,
 )
-from trunkline.cli.tables import dead_table
-from trunkline.contract import State
-from trunkline.documents import dead_document
-from trunkline.store import reading
+from trunkline.events.event import State
+from trunkline.operations.documents import dead_document
+from trunkline.store import queries
 from trunkline.store.model import Dropped, Entry
 
 LETTERS_A_TABLE: Final = 500
@@ -59,12 +59,12 @@ def dead_list(
     """
     with session(config, sandbox=sandbox, json=json) as opened:
         try:
-            letters = reading.dead_letters(opened.store, profile=profile, code=code, after=cursor)
+            letters = queries.dead_letters(opened.store, profile=profile, code=code, after=cursor)
         except ValueError as error:
             fail(str(error), USAGE)
         last = _show_dead(islice(letters, limit), json)
         if last and next(letters, None):
-            err().print(f"next cursor: {reading.cursor_after(last)}", markup=False)
+            err().print(f"next cursor: {queries.cursor_after(last)}", markup=False)
 
 
 def _show_dead(letters: Iterator[Entry], json: bool) -> Entry | None:
@@ -147,7 +147,7 @@ def cancel(
     if not (numbers or profile or source):
         fail("say which: NUMBER..., --profile P or --source S", USAGE)
     with session(config, sandbox=sandbox, json=json) as opened:
-        waiting = partial(_waiting, opened, numbers, profile, source, reading.now(opened.store))
+        waiting = partial(_waiting, opened, numbers, profile, source, queries.now(opened.store))
         if not yes:
             _ask_first(waiting())
         done = opened.store.cancel((entry.profile, entry.number) for entry in waiting())
@@ -238,15 +238,15 @@ def _chosen(
     letters: Iterable[Entry]
     if numbers:
         names = [text for raw in numbers for text in spellings(opened.settings, raw)]
-        found = [entry for text in names for entry in reading.entries_of(opened.store, text)]
+        found = [entry for text in names for entry in queries.entries_of(opened.store, text)]
         letters = [
             e
             for e in found
             if e.state is State.dead and profile in (None, e.profile) and code in (None, e.dead_code, e.api_code)
         ]
     else:
-        asked_ms = reading.now(opened.store)  # one that dies again meanwhile was not meant
-        every = reading.dead_letters(opened.store, profile=profile, code=code)
+        asked_ms = queries.now(opened.store)  # one that dies again meanwhile was not meant
+        every = queries.dead_letters(opened.store, profile=profile, code=code)
         letters = takewhile(lambda letter: (letter.dead_ms or 0) <= asked_ms, every)
     return ((entry.profile, entry.number) for entry in letters)
 
@@ -267,9 +267,9 @@ def _waiting(
 ) -> Iterable[Entry]:
     """What waits and was queued by then: what comes while somebody thinks about the question was not in it."""
     if not numbers:
-        return reading.waiting(opened.store, profile=profile, source=source, queued_by_ms=asked_ms)
+        return queries.waiting(opened.store, profile=profile, source=source, queued_by_ms=asked_ms)
     names = [text for raw in numbers for text in spellings(opened.settings, raw)]
-    found = [entry for text in names for entry in reading.entries_of(opened.store, text)]
+    found = [entry for text in names for entry in queries.entries_of(opened.store, text)]
     return [
         entry
         for entry in found

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from trunkline.cli.render import books_table, entries_view, workers_table
 from trunkline.cli.session import (
     FAILED,
     ConfigOption,
@@ -22,15 +23,14 @@ from trunkline.cli.session import (
     session,
     spellings,
 )
-from trunkline.cli.tables import books_table, entries_view, workers_table
-from trunkline.documents import number_document, status_document, workers_document
-from trunkline.moments import rfc3339
-from trunkline.store import reading, rejections
+from trunkline.config.store_place import place_of
+from trunkline.operations.documents import number_document, status_document, workers_document
+from trunkline.store import queries, rejections
 from trunkline.store.examining import refuse_newer
 from trunkline.store.migrating import TO_MIGRATE, is_older
 from trunkline.store.scripts import SCHEMA
-from trunkline.store_place import place_of
-from trunkline.vault import KeptPassword, Vault
+from trunkline.store.vault import KeptPassword, Vault
+from trunkline.timestamps import rfc3339
 
 CHECK_S = 10.0
 
@@ -49,17 +49,17 @@ def status(
     with session(config, sandbox=sandbox, json=json) as opened:
         if json:
             schema = refuse_newer(opened.store) or SCHEMA
-            print_json(status_document(reading.books(opened.store), place_of(opened.settings), schema))
+            print_json(status_document(queries.books(opened.store), place_of(opened.settings), schema))
         elif watch:
             with (
                 suppress(KeyboardInterrupt),
-                Live(books_table(reading.books(opened.store)), console=out(), refresh_per_second=4) as live,
+                Live(books_table(queries.books(opened.store)), console=out(), refresh_per_second=4) as live,
             ):
                 while True:
                     time.sleep(1)
-                    live.update(books_table(reading.books(opened.store)))
+                    live.update(books_table(queries.books(opened.store)))
         else:
-            out().print(books_table(reading.books(opened.store)))
+            out().print(books_table(queries.books(opened.store)))
             if is_older(opened.store):
                 out().print(TO_MIGRATE, style="yellow", markup=False)
             if filling := rejections.filling(opened.store, opened.settings.server.max_kept_bytes):
@@ -78,8 +78,8 @@ def number(
     Example: trunkline number +14155550100
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        found = [e for text in spellings(opened.settings, number) for e in reading.entries_of(opened.store, text)]
-        books = reading.books(opened.store)
+        found = [e for text in spellings(opened.settings, number) for e in queries.entries_of(opened.store, text)]
+        books = queries.books(opened.store)
     if json:
         print_json(number_document(found, books))
     elif found:
@@ -97,7 +97,7 @@ def workers(json: JsonOption = False, config: ConfigOption = None, sandbox: Sand
     Example: trunkline workers
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        books = reading.books(opened.store)
+        books = queries.books(opened.store)
     if json:
         print_json(workers_document(books))
     elif books.workers:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markup import escape
 
-from trunkline.bland import BlandApi, NotSent, Unanswered
+from trunkline.bland.client import BlandApi, NotSent, Unanswered
+from trunkline.cli.render import pairs_table
 from trunkline.cli.session import (
     FAILED,
     ConfigOption,
@@ -21,13 +22,12 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
-from trunkline.cli.tables import pairs_table
-from trunkline.directions import Direction
+from trunkline.config.settings import Account, Settings
+from trunkline.config.store_place import place_of
 from trunkline.opening import examine_for_work, open_store
-from trunkline.settings import Account, Settings
+from trunkline.profiles.directions import Direction
 from trunkline.store import Durability
 from trunkline.store.examining import EARLY_WAITAOF, try_a_write
-from trunkline.store_place import place_of
 from trunkline_producers.verify.tokens import Unsigned
 
 CHECK_S: Final = 10.0

@@ -18,22 +18,22 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trunkline import observe
 from trunkline.cli.demo_senders import Reply, Senders
 from trunkline.cli.listening import address, listening_on, receiver_program
+from trunkline.cli.render import books_table, entries_view
 from trunkline.cli.session import FAILED, JsonOption, command, err, fail, out, print_json
-from trunkline.cli.tables import books_table, entries_view
-from trunkline.documents import status_document
+from trunkline.config.sandbox import KEY, load_for_stand_in
+from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
+from trunkline.config.settings import Settings
+from trunkline.config.store_place import place_of
 from trunkline.opening import open_store
+from trunkline.operations.documents import status_document
 from trunkline.policies import policies_of
+from trunkline.runtime.supervisor import Supervisor
 from trunkline.sandbox import STAND_IN, Sandbox, SandboxRules
-from trunkline.settings import Settings
-from trunkline.standin import KEY, load_for_stand_in
-from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
-from trunkline.store import Store, reading
+from trunkline.store import Store, queries
 from trunkline.store.model import Books
-from trunkline.store_place import place_of
-from trunkline.supervisor import Supervisor
+from trunkline.telemetry import logs
 from trunkline_producers import Enqueuer, Summary, import_rows, read_rows
 
 PROCESSES: Final = 2
@@ -120,7 +120,7 @@ def demo(
 
     Example: trunkline demo --numbers 5000 --fail-rate 0.1
     """
-    observe.configure(level=50)
+    logs.configure(level=50)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends like Ctrl-C: everything is stopped first
     started = time.monotonic()
     with _running(fail_rate) as stage:
@@ -219,7 +219,7 @@ def _import(stage: _Stage, phone_numbers: list[str]) -> Summary:
 
 def _follow(store: Store, *, quiet: bool) -> Books:
     """Waits until every accepted number is attached or dead, and shows it."""
-    books = reading.books(store)
+    books = queries.books(store)
     last, moved = -1, time.monotonic()
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -234,7 +234,7 @@ def _follow(store: Store, *, quiet: bool) -> Books:
         )
         while not _ended(books):
             time.sleep(LOOK_S)
-            books = reading.books(store)
+            books = queries.books(store)
             done = books.totals["attached"] + books.totals["dead"]
             note = f"{books.totals['dead']} dead, {books.totals['queued']} waiting, {books.calls['attach']} calls"
             progress.update(task, completed=done, note=note)
@@ -247,7 +247,7 @@ def _follow(store: Store, *, quiet: bool) -> Books:
 
 def _replay_one(stage: _Stage, books: Books) -> Books:
     """The way back: the reason of a dead letter is mended, it is replayed, and it ends attached."""
-    letter = next(reading.dead_letters(stage.store), None)
+    letter = next(queries.dead_letters(stage.store), None)
     if letter is None:
         return books
     out().print("\nOne of the dead letters:")
@@ -255,7 +255,7 @@ def _replay_one(stage: _Stage, books: Books) -> Books:
     stage.sandbox.change(dead_rate=0.0)
     stage.store.replay([(letter.profile, letter.number)])
     books = _follow(stage.store, quiet=True)
-    state = reading.entries_of(stage.store, letter.number)[0].state.value
+    state = queries.entries_of(stage.store, letter.number)[0].state.value
     out().print(
         f"\nIts reason is mended and it is replayed (trunkline dead replay {letter.number}): now it is {state}.\n"
     )

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from trunkline.cli.session import USAGE, err, fail
-from trunkline.supervisor import Program
-from trunkline_producers.listening import listen
+from trunkline.runtime.supervisor import Program
+from trunkline_producers.receiver.listening import listen
 from trunkline_producers.sources import Source
 
 HostOption = Annotated[str, typer.Option("--host", help="Where the receiver listens.")]

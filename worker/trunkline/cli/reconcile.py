@@ -16,8 +16,6 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from trunkline import observe
-from trunkline.cli.listings import Listings
 from trunkline.cli.session import (
     FAILED,
     USAGE,
@@ -31,21 +29,23 @@ from trunkline.cli.session import (
     settings_of,
     tell_store,
 )
-from trunkline.contract import Refusal, TrunklineError
-from trunkline.intake import ProfileRule
+from trunkline.config.settings import ConfigError, Settings
+from trunkline.events.event import Refusal, TrunklineError
+from trunkline.events.intake import ProfileRule
 from trunkline.opening import open_store
-from trunkline.settings import ConfigError, Settings
+from trunkline.operations.bland_listing import Listings
 from trunkline.store import Store
-from trunkline.store.reading import published
+from trunkline.store.queries import published
+from trunkline.telemetry import logs
 from trunkline.words import did_you_mean
 from trunkline_producers import Enqueuer
 from trunkline_producers.carriers import ApiTable, CarrierError, CarrierUnavailable, read_api
 from trunkline_producers.carriers.bandwidth import Bandwidth
-from trunkline_producers.carriers.tables import CARRIERS, INVENTORIES
+from trunkline_producers.carriers.config import CARRIERS, INVENTORIES
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.inventories.purchases import take_purchases
-from trunkline_producers.inventories.reconciling import Enqueues, Reconciled, Reconciler, Rehearsal
+from trunkline_producers.reconcile.purchases import take_purchases
+from trunkline_producers.reconcile.reconcile import Enqueues, Reconciled, Reconciler, Rehearsal
 
 MOST_SHOWN: Final = 1000  # refusals and, in a rehearsal, numbers that --json holds
 BETWEEN_PAGES_S: Final = 0.05
@@ -147,8 +147,8 @@ class Rounds:
             opened.close()
         if quiet:
             sums = report.sums.as_json()
-            observe.logger(source=self.source).info(
-                observe.Log.inventory_reconciled, purchases=report.purchases, refused=report.sums.refused, **sums
+            logs.logger(source=self.source).info(
+                logs.Log.inventory_reconciled, purchases=report.purchases, refused=report.sums.refused, **sums
             )
         if self._json:
             self._print(report, compared, one_line=quiet)
@@ -201,7 +201,7 @@ class Rounds:
         try:
             taken = take_purchases(carrier, store, enqueuer, source=self.source, now=datetime.now(UTC))
         except CarrierError as error:
-            observe.logger(source=self.source).warning(observe.Log.purchases_unread, error=str(error))
+            logs.logger(source=self.source).warning(logs.Log.purchases_unread, error=str(error))
             return 0
         return taken.accepted
 
@@ -251,7 +251,7 @@ def _again_and_again(rounds: Rounds, period_s: float, *, from_start: bool) -> No
                 from_start = False
             except TrunklineError as error:
                 wait_s = min(_asked_for_s(error), LONGEST_WAIT_S)
-                observe.logger(source=rounds.source).error(observe.Log.inventory_failed, error=str(error))
+                logs.logger(source=rounds.source).error(logs.Log.inventory_failed, error=str(error))
             time.sleep(max(period_s - (time.monotonic() - began), wait_s, 0.0))
     except KeyboardInterrupt:
         return

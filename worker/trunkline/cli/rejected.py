@@ -12,7 +12,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.attach import make_scrubber
+from trunkline.bland.attach import make_scrubber
+from trunkline.cli.render import pairs_table
 from trunkline.cli.session import (
     FAILED,
     USAGE,
@@ -27,15 +28,14 @@ from trunkline.cli.session import (
     session,
     sources_of,
 )
-from trunkline.cli.tables import pairs_table
-from trunkline.documents import rejected_document, rejection_document
-from trunkline.moments import rfc3339
+from trunkline.operations.documents import rejected_document, rejection_document
 from trunkline.store import Store, rejections
 from trunkline.store.rejections import Kept
+from trunkline.timestamps import rfc3339
 from trunkline.words import printable
 from trunkline_producers import Enqueuer, Summary
-from trunkline_producers.fetching import Fetcher
-from trunkline_producers.replaying import Replayer
+from trunkline_producers.deliveries.order_lookup import Fetcher
+from trunkline_producers.deliveries.replay import Replayer
 
 FETCH_S: Final = 20.0  # how long a carrier may take for one order
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="S", help="Only from this source.")]

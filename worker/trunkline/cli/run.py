@@ -12,8 +12,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline import observe
-from trunkline.attach import make_scrubber
+from trunkline.bland.attach import make_scrubber
 from trunkline.cli.listening import HostOption, PortOption, listening_on, receiver_program, tell_where
 from trunkline.cli.session import (
     FAILED,
@@ -27,16 +26,17 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
+from trunkline.config.running_sandbox import marked
+from trunkline.config.sandbox import KEY, load_for_stand_in, sandbox_folder
+from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
+from trunkline.config.settings import Settings
 from trunkline.opening import Opened, examine_for_work, open_store
 from trunkline.policies import policies_of
-from trunkline.running_sandbox import marked
+from trunkline.runtime.supervisor import Program, Supervisor
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
-from trunkline.settings import Settings
-from trunkline.standin import KEY, load_for_stand_in, sandbox_folder
-from trunkline.standin import STAND_IN as STAND_IN_VARIABLE
 from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable
 from trunkline.store.examining import refuse_newer
-from trunkline.supervisor import Program, Supervisor
+from trunkline.telemetry import logs
 
 ProcessesOption = Annotated[int | None, typer.Option("--processes", min=1, help="Worker processes.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")]
@@ -98,7 +98,7 @@ def _started_sandbox(config: Path | None, stack: ExitStack) -> Settings:
     """Starts a stand-in API that lives as long as the stack, where other terminals find it; the sandbox's settings."""
     stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
     settings = load_for_stand_in(config, os.environ, stand_in.base_url)
-    observe.configure(scrub=make_scrubber(settings.secret_values()))
+    logs.configure(scrub=make_scrubber(settings.secret_values()))
     stack.enter_context(marked(sandbox_folder(settings), stand_in.base_url))
     err().print(f"[yellow]{STAND_IN}[/] at {stand_in.base_url}: nothing real is attached")
     err().print("in another terminal, with --sandbox on every command: trunkline status --sandbox --watch")

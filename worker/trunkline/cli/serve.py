@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.attach import make_scrubber
+from trunkline.bland.attach import make_scrubber
 from trunkline.cli.listening import HostOption, PortOption, listening_on, tell_where
 from trunkline.cli.session import (
     ConfigOption,
@@ -19,8 +19,8 @@ from trunkline.cli.session import (
     tell_store,
 )
 from trunkline.opening import open_store
+from trunkline.runtime.supervisor import end_with_supervisor
 from trunkline.store.rights import examine_rights
-from trunkline.supervisor import end_with_supervisor
 from trunkline_producers.receiver import Receiver
 from trunkline_producers.receiver import serve as run_receiver
 

@@ -16,17 +16,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trunkline import observe
-from trunkline.attach import make_scrubber
-from trunkline.contract import TrunklineError
+from trunkline.bland.attach import make_scrubber
+from trunkline.config.running_sandbox import running_sandbox
+from trunkline.config.sandbox import load_settings, sandbox_folder
+from trunkline.config.settings import ConfigError, Settings
+from trunkline.config.store_place import near, place_of
+from trunkline.events.event import TrunklineError
+from trunkline.events.phone import NumberRefused, identity, normalise
 from trunkline.opening import open_store
-from trunkline.phone import NumberRefused, identity, normalise
 from trunkline.policies import policies_of
-from trunkline.running_sandbox import running_sandbox
-from trunkline.settings import ConfigError, Settings
-from trunkline.standin import load_settings, sandbox_folder
 from trunkline.store import Store
-from trunkline.store_place import near, place_of
+from trunkline.telemetry import logs
 from trunkline.words import Mistake
 from trunkline_producers.sources import Source, only_polled, read_sources
 
@@ -90,7 +90,7 @@ def settings_of(
         return mistakes
 
     settings = load_settings(config, os.environ, secrets=secrets, also=also, sandbox=sandbox)
-    observe.configure(scrub=make_scrubber(settings.secret_values()))
+    logs.configure(scrub=make_scrubber(settings.secret_values()))
     return settings
 
 

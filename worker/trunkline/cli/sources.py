@@ -28,14 +28,14 @@ from trunkline.cli.session import (
     settings_of,
     sources_of,
 )
-from trunkline.contract import NumberEvent, Refusal, to_wire
-from trunkline.intake import ProfileRule, take_in
-from trunkline.settings import Settings
-from trunkline_producers.deliveries import understood
-from trunkline_producers.mapping import Mapped
+from trunkline.config.settings import Settings
+from trunkline.events.event import NumberEvent, Refusal, to_wire
+from trunkline.events.intake import ProfileRule, take_in
+from trunkline_producers.deliveries.delivery import understood
 from trunkline_producers.sources import Source, presets
 from trunkline_producers.verify import Key, Unverified
-from trunkline_producers.webhook import WebhookRequest, headers_of
+from trunkline_producers.webhooks.mapping import Mapped
+from trunkline_producers.webhooks.request import WebhookRequest, headers_of
 
 
 @command

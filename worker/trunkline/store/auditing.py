@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from trunkline.store.client import Store
-from trunkline.store.connect import translated
+from trunkline.store.connection import translated
 from trunkline.store.findings import Audit, Finding
 from trunkline.store.model import COUNTED, STATES
 

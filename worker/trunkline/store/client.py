@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 
 import redis
 
-from trunkline.contract import RefusalCode
-from trunkline.intake import Delivery
+from trunkline.events.event import RefusalCode
+from trunkline.events.intake import Delivery
 from trunkline.store import scripts
-from trunkline.store.connect import Client, Durability, translated
+from trunkline.store.connection import Client, Durability, translated
 from trunkline.store.model import (
     Batch,
     Dropped,

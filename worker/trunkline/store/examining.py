@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from trunkline.store.client import Store
-from trunkline.store.connect import Client, Durability, newer, translated
+from trunkline.store.connection import Client, Durability, newer, translated
 from trunkline.store.model import StoreError, StoreNewer, StoreUnavailable, StoreUnfit
 from trunkline.store.scripts import SCHEMA
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from trunkline.store.auditing import PAGE, Scan, flat, paged, split_key
 from trunkline.store.client import Store
-from trunkline.store.connect import translated
+from trunkline.store.connection import translated
 from trunkline.store.examining import refuse_newer
 from trunkline.store.model import StoreError
 from trunkline.store.scripts import SCHEMA

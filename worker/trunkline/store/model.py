@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from trunkline.contract import RefusalCode, State, TrunklineError
+from trunkline.events.event import RefusalCode, State, TrunklineError
 
 STATES: dict[str, State] = {
     "q": State.queued,

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from trunkline.store.client import Store, pages_of
-from trunkline.store.connect import translated
+from trunkline.store.connection import translated
 from trunkline.store.model import Policies
 
 RETRIES_A_PAGE: Final = 200

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from trunkline.contract import RefusalCode
-from trunkline.observe import Log, logger
+from trunkline.events.event import RefusalCode
 from trunkline.store.client import PREFIX, Store
-from trunkline.store.connect import translated
+from trunkline.store.connection import translated
 from trunkline.store.model import StoreError
+from trunkline.telemetry.logs import Log, logger
 from trunkline.words import printable
 
 NOT_FETCHED: Final = "not_fetched"  # the numbers of an event were to be asked of a carrier, and it did not give them

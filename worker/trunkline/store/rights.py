@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import redis
 
 from trunkline.store.client import Store
-from trunkline.store.connect import Client, code_of, translated
+from trunkline.store.connection import Client, code_of, translated
 from trunkline.store.model import StoreUnfit
 
 Command: TypeAlias = tuple[str, ...]

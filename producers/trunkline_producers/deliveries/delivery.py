@@ -1,0 +1,155 @@
+"""What became of a delivery: the sum of its events, and what of it is to be kept for the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import unquote_plus
+
+from trunkline.events.event import InvalidEvent, NumberEvent, Refusal, RefusalCode
+from trunkline.store.rejections import NOT_FETCHED, Rejection
+from trunkline.words import TrunklineError
+from trunkline_producers.enqueue.enqueuer import Summary
+from trunkline_producers.sources import Source, interpret
+from trunkline_producers.sources.interpret import ID_HEADERS
+from trunkline_producers.verify import UrlToken
+from trunkline_producers.webhooks.bodies import Unreadable
+from trunkline_producers.webhooks.expressions import ExpressionFailed
+from trunkline_producers.webhooks.mapping import Mapped, Thin
+from trunkline_producers.webhooks.redact import redactor
+from trunkline_producers.webhooks.request import WebhookRequest
+
+MOST_TOLD: Final = 20  # faults that are told one by one
+
+
+class NotFetched(TrunklineError):
+    """The carrier could not be asked for the numbers of an order; the sentence says why."""
+
+
+Fetch = Callable[[Source, Thin], Sequence[str]]  # blocking; raises NotFetched
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a delivery. `kept`: it lies with the operator now; `unfetched`: numbers that are still to be had.
+
+    `counts`: what is kept never reached the store's own count of refused events.
+    """
+
+    summary: Summary = field(default_factory=Summary)
+    ignored: int = 0
+    leaving: tuple[str, ...] = ()
+    unfetched: tuple[str, ...] = ()
+    kept: Rejection | None = None
+    counts: bool = False
+
+    @property
+    def full(self) -> bool:
+        """The queue had no room: the same should come again later."""
+        return any(refusal.code is RefusalCode.queue_full for refusal in self.summary.rejected)
+
+    @property
+    def refused_whole(self) -> bool:
+        """Something was refused and nothing was taken in."""
+        return bool(self.summary.rejected) and not self.summary.accepted and not self.summary.duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A delivery whose orders were asked for: all its events; `unfetched` says why of those that could not be had."""
+
+    mapped: Mapped
+    events: tuple[NumberEvent, ...]
+    unfetched: tuple[str, ...] = ()
+
+
+def understood(source: Source, request: WebhookRequest) -> Mapped | Refusal:
+    """What a delivery says, or why it can't be understood. Raises Unverified, as interpret does."""
+    try:
+        return interpret(source, request)
+    except (Unreadable, ExpressionFailed) as error:
+        return Refusal("", RefusalCode.invalid_event, str(error))
+
+
+def fetched(source: Source, mapped: Mapped, fetch: Fetch) -> Fetched:
+    """Asks for the numbers of every order that a delivery only names. Blocks; raises nothing."""
+    events = list(mapped.events)
+    unfetched = []
+    for thin in mapped.thin:
+        try:
+            events += thin.with_numbers(fetch(source, thin))
+        except (NotFetched, InvalidEvent) as error:
+            unfetched.append(str(error))
+    return Fetched(mapped, tuple(events), tuple(unfetched))
+
+
+def not_understood(source: Source, request: WebhookRequest, refusal: Refusal, scrub: Callable[[str], str]) -> Taken:
+    """A delivery of which nothing could be read."""
+    kept = rejection_of(source, request, (refusal,), scrub=scrub)
+    return Taken(Summary(rejected=(refusal,)), kept=kept, counts=True)
+
+
+def settled(
+    source: Source,
+    request: WebhookRequest,
+    got: Fetched,
+    summaries: Sequence[Summary],
+    scrub: Callable[[str], str],
+) -> Taken:
+    """The sum of a delivery whose events were pushed."""
+    mapped = got.mapped
+    faults = _faults(mapped)
+    summary = sum(summaries, Summary()) + Summary(rejected=faults)
+    comes_again = source.table.on_rejected == "refuse"  # what the queue has no room for; where not, it must be kept
+    refused = tuple(r for r in summary.rejected if not comes_again or r.code is not RefusalCode.queue_full)
+    kept = None
+    if refused or got.unfetched:
+        ids = "\n".join(event.event_id for event in got.events)
+        kept = rejection_of(source, request, refused, unfetched=got.unfetched, scrub=scrub, ids=ids)
+    return Taken(summary, mapped.ignored, mapped.leaving, got.unfetched, kept, counts=bool(faults))
+
+
+def rejection_of(
+    source: Source,
+    request: WebhookRequest,
+    refusals: Sequence[Refusal],
+    *,
+    unfetched: Sequence[str] = (),
+    scrub: Callable[[str], str],
+    ids: str = "",
+) -> Rejection:
+    """A delivery as it is kept: what it takes to read it again, less known secrets and the source's `redact` fields."""
+    told_apart = ids.encode("utf-8", "replace") or request.query.encode("utf-8", "replace") + b"\n" + request.body
+    names = {"content-type", *ID_HEADERS, *(case.event_id.header for case in source.cases)}
+    return Rejection(
+        id=blake2b(source.name.encode() + b"\n" + told_apart, digest_size=8).hexdigest(),
+        source=source.name,
+        code=NOT_FETCHED if unfetched else refusals[0].code.value,
+        message="; ".join(dict.fromkeys([*unfetched, *(refusal.message for refusal in refusals)])),
+        method=request.method,
+        url=scrub(_without_token(source, request.url)),
+        headers={
+            name: scrub(value) for name, value in request.headers.items() if name in names or name.startswith("ce-")
+        },
+        body=redactor(source.table.redact, scrub)(request.body),
+    )
+
+
+def _without_token(source: Source, url: str) -> str:
+    """The URL less the key that some sources call it with, however it is encoded there."""
+    if not isinstance(source.scheme, UrlToken):
+        return url
+    base, mark, query = url.partition("?")
+    if not source.scheme.parameter:
+        return base.rpartition("/")[0] + mark + query
+    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != source.scheme.parameter]
+    return f"{base}?{'&'.join(kept)}" if any(kept) else base
+
+
+def _faults(mapped: Mapped) -> tuple[Refusal, ...]:
+    told = [Refusal("", RefusalCode.invalid_event, str(fault)) for fault in mapped.faults[:MOST_TOLD]]
+    if (more := len(mapped.faults) - len(told)) > 0:
+        told.append(Refusal("", RefusalCode.invalid_event, f"and {more} more that can't be understood"))
+    return tuple(told)

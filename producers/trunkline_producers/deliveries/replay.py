@@ -1,0 +1,140 @@
+"""Replaying: what was kept for the operator is read again, by the configuration of today."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Final
+
+from trunkline.events.event import EPOCH, NumberEvent, Refusal, RefusalCode, to_wire
+from trunkline.store import queries, rejections
+from trunkline.store.rejections import Kept, Rejection
+from trunkline_producers.deliveries.delivery import Fetch, Taken, fetched, not_understood, settled, understood
+from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
+from trunkline_producers.sources import Source
+from trunkline_producers.sources.interpret import native_events
+from trunkline_producers.verify import Unverified
+from trunkline_producers.webhooks.bodies import Unreadable, read_json
+from trunkline_producers.webhooks.request import WebhookRequest
+
+EVENTS_URL: Final = "/v1/events"  # stands for the URL of what a program posted
+MENDABLE: Final = (RefusalCode.no_route, RefusalCode.unknown_profile)  # by the operator; the rest its sender must mend
+
+
+@dataclass(frozen=True, slots=True)
+class Replayer:
+    """Replays what was kept. Raises what Enqueuer raises."""
+
+    enqueuer: Enqueuer
+    sources: Mapping[str, Source]
+    fetch: Fetch
+    scrub: Callable[[str], str]
+
+    def replay(self, kept: Kept) -> Taken:
+        """Reads it again and stores what is in it; it is let go of if all of it went in, else the reason is renewed."""
+        taken = self._taken(kept)
+        store = self.enqueuer.store
+        if taken.kept and taken.kept is not kept:
+            rejections.keep(store, replace(taken.kept, id=kept.id), counts=False, renew=False)
+        elif not taken.kept and not taken.full:
+            rejections.drop(store, [kept.id])
+        return taken
+
+    def _taken(self, kept: Kept) -> Taken:
+        if kept.url == EVENTS_URL:
+            return self._program(kept)
+        source = self.sources.get(kept.source)
+        if source is None:
+            return _still(kept, f"there is no source {kept.source} any more; add [sources.{kept.source}]")
+        if not kept.whole:
+            return _still(kept, "its body was too large to be kept; have it sent again")
+        return self._webhook(kept, source)
+
+    def _webhook(self, kept: Kept, source: Source) -> Taken:
+        request = WebhookRequest(kept.method, kept.url, kept.body, kept.headers)
+        try:
+            mapped = understood(source, request)
+        except Unverified as error:
+            return _still(kept, str(error))
+        if isinstance(mapped, Refusal):
+            return not_understood(source, request, mapped, self.scrub)
+        if mapped.ignored and not mapped.events and not mapped.thin:
+            return _still(kept, "no event of its source matches what is in it; drop it if that is right")
+        got = fetched(source, mapped, self.fetch)
+        return settled(source, request, got, self._stored(got.events, kept), self.scrub)
+
+    def _program(self, kept: Kept) -> Taken:
+        try:
+            items = read_json(kept.body)
+        except Unreadable as error:
+            return _still(kept, str(error))
+        events, faults = native_events(items if isinstance(items, list) else [], default_source=kept.source)
+        if faults:
+            return _still(kept, "; ".join(map(str, faults)))
+        summaries = self._stored(events, kept)
+        (again,) = kept_of_program(events, summaries) or (None,)
+        return Taken(sum(summaries, Summary()), kept=again)
+
+    def _stored(self, events: Sequence[NumberEvent], kept: Kept) -> list[Summary]:
+        """Stores what did not go in the first time. It happened, at the latest, when it came first: what has come since
+        is newer, and what somebody took out since stays out."""
+        came = EPOCH + timedelta(milliseconds=kept.first_ms)
+        dated = [event if event.occurred_at else replace(event, occurred_at=came) for event in events]
+        deliveries = [self.enqueuer.delivery(event) for event in dated]
+        wanted = [number for delivery in deliveries for _, number in delivery.numbers]
+        known = {
+            (entry.profile, entry.number, event_id)
+            for entries in queries.entries_of_each(self.enqueuer.store, list(dict.fromkeys(wanted))).values()
+            for entry in entries
+            for event_id in entry.event_ids
+        }
+        left = [
+            replace(
+                delivery,
+                numbers=tuple(
+                    pair for pair in delivery.numbers if delivery.force or (*pair, delivery.event_id) not in known
+                ),
+            )
+            for delivery in deliveries
+        ]
+        pushed = self.enqueuer.store.push(left)
+        return [
+            self.enqueuer.summary(delivery, result) if delivery.numbers or delivery.refused else Summary(duplicate=1)
+            for delivery, result in zip(left, pushed, strict=True)
+        ]
+
+
+def kept_of_program(events: Sequence[NumberEvent], summaries: Sequence[Summary]) -> list[Rejection]:
+    """What a program posted and the operator can mend (a route, a profile), one for each source.
+
+    The rest is told to the program.
+    """
+    refused: dict[str, list[tuple[NumberEvent, Refusal]]] = {}
+    for event, summary in zip(events, summaries, strict=True):
+        if mendable := [refusal for refusal in summary.rejected if refusal.code in MENDABLE]:
+            refused.setdefault(event.source, []).append((event, mendable[0]))
+    return [_kept(source, pairs) for source, pairs in refused.items()]
+
+
+def _kept(source: str, pairs: Sequence[tuple[NumberEvent, Refusal]]) -> Rejection:
+    ids = "\n".join([source, *(event.event_id for event, _ in pairs)])
+    body = json.dumps([to_wire(event) for event, _ in pairs], ensure_ascii=False)
+    return Rejection(
+        id=blake2b(ids.encode("utf-8", "replace"), digest_size=8).hexdigest(),
+        source=source,
+        code=pairs[0][1].code.value,
+        message="; ".join(dict.fromkeys(refusal.message for _, refusal in pairs)),
+        method="POST",
+        url=EVENTS_URL,
+        headers={"content-type": "application/json"},
+        body=body.encode("utf-8", "replace"),
+    )
+
+
+def _still(kept: Kept, why: str) -> Taken:
+    """It can't be replayed; it stays as it is."""
+    refusal = Refusal("", RefusalCode.invalid_event, why)
+    return Taken(Summary(rejected=(refusal,)), kept=kept)

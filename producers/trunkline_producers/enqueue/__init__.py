@@ -1,0 +1,1 @@
+"""Puts number events into the store, for programs."""

@@ -1,0 +1,152 @@
+"""Puts the receiver together: sources, store and routes as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from threading import Event
+from typing import Final
+
+from fastapi import FastAPI
+
+from trunkline.config.sections import on_loopback
+from trunkline.config.settings import Settings
+from trunkline.events.intake import prepare
+from trunkline.store import Store, StoreError, StoreUnavailable, rejections
+from trunkline.telemetry.logs import Log, logger
+from trunkline_producers.deliveries.order_lookup import Fetcher
+from trunkline_producers.deliveries.replay import Replayer
+from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer
+from trunkline_producers.enqueue.enqueuer import Enqueuer
+from trunkline_producers.receiver.background import Finishing
+from trunkline_producers.receiver.delivery_log import Tally
+from trunkline_producers.receiver.events_api import Api, make_app
+from trunkline_producers.receiver.readiness import Readiness
+from trunkline_producers.receiver.requests import Budget, Disconnected, Receive, Scope, Send, closing, send_reply
+from trunkline_producers.receiver.webhooks import PREFIX, Hooks
+from trunkline_producers.sources import Source
+
+TICK_S: Final = 10.0  # how often sums are logged and the published profiles looked up
+FETCH_AGAIN_TICKS: Final = 6  # how often what could not be fetched is asked for again
+MOST_FETCHED_AGAIN: Final = 20
+FETCH_S: Final = 10.0
+FETCH_FOR_MS: Final = 3 * 24 * 3600 * 1000
+
+
+class Receiver:
+    """The ASGI application. Webhooks go straight to their endpoint, everything else through FastAPI.
+
+    (A framework's routing costs more than verifying, mapping and storing together, and webhooks have one route.)
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        sources: Mapping[str, Source],
+        *,
+        scrub: Callable[[str], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        server = settings.server
+        prepare(settings.routes)
+        self._plain = Enqueuer.from_settings(store, settings)
+        self._enqueuer = AsyncEnqueuer(self._plain)
+        self._tally = Tally(time.monotonic)
+        self._turn = 0
+        self._clock = clock
+        self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
+        self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
+        self._finishing = Finishing()
+        self._readiness = Readiness(store)
+        self._stopping = Event()
+        budget = Budget()
+        self._hooks = Hooks(
+            sources,
+            self._enqueuer,
+            store,
+            self._tally,
+            self._fetchers[0],
+            clock,
+            scrub,
+            server.public_url,
+            server.max_body_bytes,
+            server.max_kept_bytes,
+            self._finishing,
+            budget,
+        )
+        api = Api(
+            self._enqueuer,
+            store,
+            server.token.value.get_secret_value() if server.token else None,
+            server.public_url is not None and not on_loopback(server.public_url),
+            server.max_body_bytes,
+            server.max_kept_bytes,
+            self._tally,
+            self._finishing,
+            budget,
+            self._readiness,
+        )
+        self._rest = make_app(api, self._lifespan)
+
+    def drain(self) -> None:
+        """From now on /readyz says no, and every answer closes its connection. For a signal's handler."""
+        self._readiness.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's request, or the application's beginning and end."""
+        if self._readiness.stopping:
+            send = closing(send)
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            try:
+                await send_reply(send, await self._hooks.reply(scope, receive))
+            except Disconnected:
+                return
+        elif scope["type"] in {"http", "lifespan"}:
+            with suppress(Disconnected):
+                await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            ticking.cancel()
+            await self._finishing.close()
+            await self._enqueuer.close()
+            for fetcher in self._fetchers:
+                fetcher.close()
+            self._tally.flush()
+
+    async def _tick(self) -> None:
+        for tick in count(1):
+            await asyncio.sleep(TICK_S)
+            self._tally.flush()
+            try:
+                await asyncio.to_thread(self._plain.refresh)
+                if tick % FETCH_AGAIN_TICKS == 0:
+                    await asyncio.to_thread(self.fetch_again)
+            except (StoreUnavailable, StoreError) as error:
+                logger().warning(Log.store_unavailable, error=str(error))
+
+    def fetch_again(self) -> None:
+        """Asks again for the numbers that a carrier could not give when their webhook came: the next few, in turn."""
+        store = self._plain.store
+        young = self._clock() * 1000 - FETCH_FOR_MS
+        waiting = rejections.ids_with(store, rejections.NOT_FETCHED, since_ms=young)
+        first = self._turn % len(waiting) if waiting else 0
+        turn = (waiting[first:] + waiting[:first])[:MOST_FETCHED_AGAIN]
+        self._turn += len(turn)
+        for kept in rejections.get(store, turn):
+            if self._stopping.is_set():
+                return
+            if kept.first_ms < young:
+                continue  # it is the operator's now
+            taken = self._replayer.replay(kept)
+            name = Log.rejection_not_replayed if taken.kept else Log.rejection_replayed
+            logger().info(name, id=kept.id, source=kept.source, accepted=taken.summary.accepted)

@@ -1,0 +1,43 @@
+"""Work that is finished although its sender no longer waits for it, so that a redelivery finds it done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from trunkline.store.rejections import KeptFull
+from trunkline.telemetry.logs import Log, logger
+from trunkline.words import TrunklineError
+
+Result = TypeVar("Result")
+
+
+class Finishing:
+    """What is under way for one event loop. A large delivery that takes longer than its sender waits would otherwise
+    be begun again at each redelivery, and never be stored."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of the work. Raises TimeoutError when it takes longer; the work goes on."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Waits for everything that is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, TrunklineError) and not isinstance(error, KeptFull):  # its sender is to send it again
+            logger().warning(Log.store_unavailable, error=str(error))

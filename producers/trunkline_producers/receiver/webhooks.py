@@ -1,0 +1,169 @@
+"""`/hooks/{source}`: verifies a delivery, has it stored, and only then answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trunkline.events.event import Refusal
+from trunkline.store import Store, StoreError, StoreUnavailable, rejections
+from trunkline_producers.deliveries.delivery import Fetch, Fetched, Taken, fetched, not_understood, settled, understood
+from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer, read_at_once
+from trunkline_producers.receiver.background import Finishing
+from trunkline_producers.receiver.delivery_log import Tally
+from trunkline_producers.receiver.requests import LARGE, Budget, Receive, Refused, Scope, raw_target, read_request
+from trunkline_producers.receiver.responses import Reply, document, full, no_room, problem, unavailable, unknown_source
+from trunkline_producers.sources import Source
+from trunkline_producers.verify import Key, Unverified
+from trunkline_producers.webhooks.mapping import Mapped
+from trunkline_producers.webhooks.request import WebhookRequest
+
+PREFIX: Final = "/hooks/"
+MOST_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
+MOST_TOLD: Final = 100  # refusals in one answer
+FETCH_RETRY_S: Final = 60
+WITHOUT_BODY: Final = (204, 205)  # by HTTP: what followed would be taken for the next answer
+
+
+@dataclass(slots=True)
+class Hooks:
+    """The endpoint of every source. `clock` gives unix seconds; `scrub` takes known secrets out of a text."""
+
+    sources: Mapping[str, Source]
+    enqueuer: AsyncEnqueuer
+    store: Store
+    tally: Tally
+    fetch: Fetch
+    clock: Callable[[], float]
+    scrub: Callable[[str], str]
+    public_url: str | None
+    max_body_bytes: int
+    max_kept_bytes: int
+    finishing: Finishing
+    budget: Budget
+    _under_way: int = 0
+
+    async def reply(self, scope: Scope, receive: Receive) -> Reply:
+        """The reply to one request, whatever its bytes. Raises Disconnected where nobody waits for it any more."""
+        name = scope["path"][len(PREFIX) :].partition("/")[0]
+        source = self.sources.get(name)
+        if source is None:
+            return unknown_source()
+        method = scope["method"]
+        if method == "OPTIONS":
+            return _handshake(source, scope)
+        if method not in source.table.methods:
+            allowed = ", ".join(source.table.methods)
+            return problem(405, "method", "This source does not use that method").with_headers(("allow", allowed))
+        try:
+            request = await read_request(
+                scope, receive, url=self._url(source, scope), limit=self.max_body_bytes, budget=self.budget
+            )
+        except Refused as refused:
+            return refused.reply
+        if self._under_way + len(self.finishing) >= MOST_UNDER_WAY:
+            return unavailable("Too many deliveries are under way; send it again.")
+        self._under_way += 1
+        try:
+            return await self._deliver(source, request)
+        finally:
+            self._under_way -= 1
+
+    async def _deliver(self, source: Source, request: WebhookRequest) -> Reply:
+        try:
+            if len(request.body) > LARGE:
+                key, mapped = await asyncio.to_thread(self._verified, source, request)
+            else:
+                key, mapped = self._verified(source, request)
+        except Unverified as error:
+            challenge = source.scheme.challenge
+            if request.body or "authorization" in request.headers or not challenge:  # else it asks for the challenge
+                self.tally.unverified(source.name, error.reason)
+            reply = problem(401, error.reason, "The delivery is not verified", str(error))
+            return reply.with_headers(("www-authenticate", challenge)) if challenge else reply
+        try:
+            work = self._take(source, request, mapped)
+            if _takes_long(mapped):
+                taken = await self.finishing.within(source.table.answer_within_s, work)
+            else:  # it is handed to the store at once, and a push goes on without us
+                async with asyncio.timeout(source.table.answer_within_s):
+                    taken = await work
+        except TimeoutError:
+            self.tally.unavailable(source.name, "the store did not answer in time")
+            return unavailable("It was not stored in time; send it again.")
+        except rejections.KeptFull as error:
+            self.tally.no_room(source.name, str(error))
+            return no_room()
+        except (StoreUnavailable, StoreError) as error:
+            self.tally.unavailable(source.name, str(error))
+            return unavailable()
+        self.tally.taken(source.name, key.id, taken)
+        return reply_to(source, taken)
+
+    def _verified(self, source: Source, request: WebhookRequest) -> tuple[Key, Mapped | Refusal]:
+        key = source.scheme.verify(request, source.keys, self.clock())
+        return key, understood(source, request)
+
+    async def _take(self, source: Source, request: WebhookRequest, mapped: Mapped | Refusal) -> Taken:
+        if isinstance(mapped, Refusal):
+            taken = not_understood(source, request, mapped, self.scrub)
+        else:
+            got = Fetched(mapped, mapped.events)
+            if mapped.thin:
+                got = await asyncio.to_thread(fetched, source, mapped, self.fetch)
+            taken = settled(source, request, got, await self.enqueuer.each(got.events), self.scrub)
+        if taken.kept:
+            await asyncio.to_thread(
+                rejections.keep,
+                self.store,
+                taken.kept,
+                most_bytes=self.max_kept_bytes,
+                comes_again=source.table.on_rejected == "refuse",
+                counts=taken.counts,
+            )
+        return taken
+
+    def _url(self, source: Source, scope: Scope) -> str:
+        """The URL as the sender used it: configured, since a proxy changes what is seen here, and the raw target."""
+        path, query = raw_target(scope)
+        if source.table.url is not None:
+            return source.table.url + query
+        return (self.public_url or "") + path + query
+
+
+def reply_to(source: Source, taken: Taken) -> Reply:
+    """The reply to a delivery that was read: 2xx where it is stored, or kept and its source must not see an error."""
+    if taken.full:
+        return full()
+    if taken.unfetched:
+        return unavailable("The numbers of the order could not be fetched yet; send it again.", FETCH_RETRY_S)
+    content = taken.summary.as_json(MOST_TOLD) | ({"ignored": taken.ignored} if taken.ignored else {})
+    if taken.refused_whole and source.table.on_rejected == "refuse":
+        detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected[:20]))
+        kept = {"kept": taken.kept.id} if taken.kept else {}
+        return problem(422, taken.summary.rejected[0].code, "Nothing of it was taken in", detail, **content, **kept)
+    answer = source.answer
+    if answer.status in WITHOUT_BODY:
+        return Reply(answer.status)
+    if answer.body is not None:
+        return Reply(answer.status, answer.body.encode(), answer.media_type)
+    return document(answer.status, content)
+
+
+def _takes_long(mapped: Mapped | Refusal) -> bool:
+    """Whether a delivery could be cut off before it is handed to the store, at each redelivery again."""
+    if isinstance(mapped, Refusal):
+        return True
+    return bool(mapped.thin or mapped.faults) or not read_at_once(mapped.events)
+
+
+def _handshake(source: Source, scope: Scope) -> Reply:
+    """CloudEvents' abuse protection: whoever asks may send, as every delivery is verified anyway."""
+    allowed = ("allow", ", ".join(source.table.methods))
+    origin = next((value for name, value in scope["headers"] if name == b"webhook-request-origin"), None)
+    if origin is None:
+        return Reply(204, headers=(allowed,))
+    said = origin.decode("latin-1")
+    return Reply(200, headers=(allowed, ("webhook-allowed-origin", said), ("webhook-allowed-rate", "*")))

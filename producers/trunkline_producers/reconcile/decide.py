@@ -1,0 +1,65 @@
+"""What is missing of a number that is owned: decided from the books and from what the API lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from trunkline.events.event import EPOCH, NumberEvent, State
+from trunkline.store.model import Entry
+from trunkline_producers.carriers.inventory import Owned
+
+Listed = Callable[[str, str], bool | None]  # profile, number: does the API list it? None: that is not known
+
+_BUSIEST: Final = (State.queued, State.attaching, State.attached, State.dead, State.dropped, State.superseded)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A number that is left alone; `state` is that of its liveliest entry."""
+
+    state: State
+
+
+def nothing_listed(_profile: str, _number: str) -> None:
+    """In place of the API's listing, where there is none."""
+
+
+def decide(
+    owned: Owned, number: str, entries: Sequence[Entry], listed: Listed, source: str
+) -> list[NumberEvent] | Left:
+    """The events for a number of the account, or why there are none; running it twice gives the same ids.
+
+    `number` is the owned one in E.164, `entries` what the books have of it under any profile, in any spelling. A number
+    that the books don't know goes in; one that is attached goes to be read back where the API does not list it. All
+    else is left: whatever waits is on its way, and what is dead or was taken out waits for a person. Raises
+    InvalidEvent.
+    """
+    if not entries:
+        return [
+            NumberEvent(
+                event_id=f"inventory-{number}",
+                numbers=(number,),
+                source=source,
+                occurred_at=owned.since,
+                metadata={**owned.metadata, "carrier_id": owned.id} if owned.id else owned.metadata,
+            )
+        ]
+    lost = [
+        entry for entry in entries if entry.state is State.attached and listed(entry.profile, entry.number) is False
+    ]
+    if not lost:
+        return Left(min((entry.state for entry in entries), key=_BUSIEST.index))
+    return [_look_again(entry, source) for entry in lost]
+
+
+def _look_again(entry: Entry, source: str) -> NumberEvent:
+    """For an entry that should be read back: as old as can be, so that it takes no direction from another profile."""
+    return NumberEvent(
+        event_id=f"inventory-{entry.number}-{entry.updated_ms}",
+        numbers=(entry.number,),
+        profile=entry.profile,
+        source=source,
+        occurred_at=EPOCH,
+    )

@@ -1,0 +1,1 @@
+"""A request becomes data, and data becomes number events. No I/O."""

@@ -1,0 +1,71 @@
+"""Attaching numbers, as far as it can be decided without I/O: the request, every answer to it, the read-back.
+
+Facts: https://docs.bland.ai/api-v1/post/sip-attach and the pages around it. What they leave open (the shape of a failed
+item, the status of a partial failure) is read in every shape, and what is not understood is never taken for success.
+"""
+
+from trunkline.bland.attach.answer import no_answer, read_answer
+from trunkline.bland.attach.drift import has_unreadable_fields
+from trunkline.bland.attach.listing import ListedNumber, Listing, ListingReader, ListingUnusable
+from trunkline.bland.attach.outcomes import (
+    Answer,
+    Attached,
+    CallFailed,
+    Dead,
+    GateAccount,
+    Outcome,
+    Outcomes,
+    Retry,
+    SplitBatch,
+    Verdict,
+    Verify,
+)
+from trunkline.bland.attach.read_back_proof import (
+    UNKNOWN,
+    DirectionDetail,
+    Listed,
+    NumberDetail,
+    Proof,
+    by_api_clock,
+    present,
+    proof,
+    read_detail,
+)
+from trunkline.bland.attach.request import request_body
+from trunkline.http.retry_after import parse_retry_after, quick_repeat_wait_s
+from trunkline.redaction import clip, make_scrubber
+
+__all__ = [
+    "UNKNOWN",
+    "Answer",
+    "Attached",
+    "CallFailed",
+    "Dead",
+    "DirectionDetail",
+    "GateAccount",
+    "Listed",
+    "ListedNumber",
+    "Listing",
+    "ListingReader",
+    "ListingUnusable",
+    "NumberDetail",
+    "Outcome",
+    "Outcomes",
+    "Proof",
+    "Retry",
+    "SplitBatch",
+    "Verdict",
+    "Verify",
+    "by_api_clock",
+    "clip",
+    "has_unreadable_fields",
+    "make_scrubber",
+    "no_answer",
+    "parse_retry_after",
+    "present",
+    "proof",
+    "quick_repeat_wait_s",
+    "read_answer",
+    "read_detail",
+    "request_body",
+]

@@ -1,0 +1,260 @@
+"""Turns any answer to an attach call into one outcome for each number sent, or into a verdict on the whole call."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import SecretStr
+
+from trunkline.bland.attach.envelope import Envelope, Json, Problem, dump, read_envelope
+from trunkline.bland.attach.number_matching import Sent, configured_numbers, failures, failures_by_error
+from trunkline.bland.attach.outcomes import (
+    Answer,
+    Attached,
+    CallFailed,
+    Dead,
+    GateAccount,
+    Outcome,
+    Outcomes,
+    Retry,
+    SplitBatch,
+    Verdict,
+    Verify,
+)
+from trunkline.bland.attach.wording import account_kind, is_about_a_number, likeness, trouble_of_number
+from trunkline.events.event import DeadCode
+from trunkline.http.retry_after import retry_after
+from trunkline.redaction import clip, make_scrubber
+
+Scrub = Callable[[str], str]
+
+_PASSING: Final = frozenset({408, 425, 502, 503, 504})
+_REFUSED_WHOLE: Final = frozenset({400, 404, 413, 422})
+_SENTENCE: Final = 300  # characters of a message
+
+
+def read_answer(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    sent: Sequence[str],
+    *,
+    scrub: Scrub,
+    now: datetime,
+) -> Answer:
+    """Reads the answer to an attach call for the numbers `sent`. Any input is answered; nothing is raised.
+
+    `now` is aware and only for a Retry-After that is a date. What is kept of the API's words has gone through `scrub`,
+    and so has the register password of this very answer. https://docs.bland.ai/api-v1/post/sip-attach
+    """
+    envelope = read_envelope(body)
+    password = envelope.register_password
+    if envelope.passwords:
+        outer, own = scrub, make_scrubber(envelope.passwords)
+        scrub = lambda text: outer(own(text))  # noqa: E731 - the same thing, made stricter
+    reading = _Reading(status, envelope, Sent(sent), scrub, retry_after(headers, now))
+    return Answer(reading.verdict(), SecretStr(password) if password else None, status)
+
+
+def no_answer(code: str, message: str, sent: Sequence[str]) -> CallFailed:
+    """What a call comes to that left and was not answered: nobody knows whether it was processed."""
+    return CallFailed({number: Verify(number, code, message) for number in sent}, message)
+
+
+class _Reading:
+    """One answer, being read."""
+
+    __slots__ = ("_envelope", "_raw", "_retry_after_s", "_scrub", "_sent", "_status")
+
+    def __init__(self, status: int, envelope: Envelope, sent: Sent, scrub: Scrub, retry_after_s: float | None) -> None:
+        self._status = status
+        self._envelope = envelope
+        self._sent = sent
+        self._scrub = scrub
+        self._retry_after_s = retry_after_s
+        self._raw: str | None = None
+
+    def verdict(self) -> Verdict:
+        return self._by_number() or self._whole()
+
+    # What the lists say
+
+    def _by_number(self) -> Verdict | None:
+        """One outcome a number from the two lists; None where they name nobody, or nothing but the status counts."""
+        envelope = self._envelope
+        if envelope.configured is None and envelope.failed is None:
+            return None
+        configured = configured_numbers(envelope.configured or (), self._sent)
+        failed: dict[str, list[tuple[Problem, Json]]] = {}
+        for number, problem, item in failures(envelope.failed or (), self._sent):
+            failed.setdefault(number, []).append((problem, item))
+        if not failed and not configured:
+            return None
+        blamed, others = failures_by_error(envelope.errors, self._sent)
+        for number, problem, item in blamed:
+            failed.setdefault(number, []).append((problem, item))
+        problems = {number: _joined([problem for problem, _ in said]) for number, said in failed.items()}
+        if not configured and (verdict := self._all_refused(problems)) is not None:
+            return verdict
+        if not failed and (others or envelope.refused or not self._succeeded()):
+            return self._contradicted()
+        outcomes: dict[str, Outcome] = {}
+        for number in self._sent.exact:
+            if number not in failed:
+                outcomes[number] = Attached(number) if number in configured else self._not_mentioned(number)
+            else:
+                raw = self._clip(" ".join(dump(item) for _, item in failed[number]))
+                contradicted = number in configured
+                outcomes[number] = self._failed(number, problems[number], raw, contradicted=contradicted)
+        return Outcomes(outcomes, "" if configured else self._alike(problems))
+
+    def _alike(self, problems: Mapping[str, Problem]) -> str:
+        found = {
+            likeness(problems[number], self._sent.exact) if number in problems else "" for number in self._sent.exact
+        }
+        words = found.pop()
+        return self._signature(words) if words and not found else ""
+
+    def _all_refused(self, problems: Mapping[str, Problem]) -> Verdict | None:
+        """The whole call's verdict where nothing was configured and what is said is not about single numbers."""
+        troubles = {number: trouble_of_number(problem) for number, problem in problems.items()}
+        kinds = set(troubles.values())
+        if kinds == {"account"} and len(problems) == len(self._sent.exact):
+            problem = next(iter(problems.values()))
+            return self._gate(account_kind(problem) or "forbidden", explicit=True, problem=problem)
+        if self._succeeded() or kinds & {"permanent", "already"}:
+            return None
+        wordless = not any(problem.words for problem in problems.values())
+        return self._whole() if wordless or self._status in (401, 402, 403, 429) else None
+
+    def _failed(self, number: str, problem: Problem, raw: str, *, contradicted: bool) -> Outcome:
+        message = self._sentence(problem) or self._sentence(self._envelope.problem) or "the API gave no reason"
+        api_code = self._api_code(problem)
+        if contradicted:
+            return Verify(number, "contradiction", f"both configured and failed: {message}", api_code, raw)
+        match trouble_of_number(problem):
+            case "permanent":
+                return Dead(number, DeadCode.rejected_by_api, api_code, message, raw)
+            case "already":
+                return Verify(number, "already", message, api_code, raw)
+            case "passing":
+                return Retry(number, "api_passing", message, api_code, raw, self._retry_after_s)
+            case "account":
+                return Retry(number, "api_account", message, api_code, raw, self._retry_after_s)
+            case "other":
+                return Retry(number, "api_failed", message, api_code, raw, self._retry_after_s)
+
+    def _contradicted(self) -> Outcomes:
+        """A call that is a failure as a whole, though it names nobody who failed: of no number it is known."""
+        message = f"the call is said to have failed and to have configured: {self._said()}"
+        told = self._api_code(), self._whole_raw()
+        return Outcomes({number: Verify(number, "contradiction", message, *told) for number in self._sent.exact})
+
+    def _not_mentioned(self, number: str) -> Verify:
+        return Verify(number, "not_mentioned", "the answer does not mention the number", None, self._whole_raw())
+
+    # What the status and the errors say
+
+    def _whole(self) -> Verdict:
+        status, problem = self._status, self._envelope.problem
+        about_a_number = is_about_a_number(problem)
+        kind = account_kind(Problem(codes=problem.codes) if about_a_number else problem)
+        if kind is not None or status == 401:
+            return self._gate(kind or "auth", explicit=True)
+        if status in (403, 429) and about_a_number:
+            return self._split()
+        if status in (402, 403, 429):
+            return self._gate("rate" if status == 429 else "forbidden", explicit=False)
+        if status in _REFUSED_WHOLE:
+            return self._refused_whole()
+        return self._for_all()
+
+    def _refused_whole(self) -> Verdict:
+        """A lone number's refusal may be read like a reason given for it; of several one may be the culprit."""
+        trouble = trouble_of_number(self._envelope.problem) if self._sent.lone is not None else "other"
+        if trouble == "already":
+            return self._verify_all(f"http_{self._status}")
+        return self._retry_all() if trouble == "passing" else self._split()
+
+    def _for_all(self) -> Verdict:
+        status = self._status
+        if status in _PASSING:
+            return self._unless_told(self._retry_all())
+        if self._succeeded():
+            return self._success_for_nobody()
+        if status == 409:
+            return self._verify_all("http_409")
+        if 500 <= status <= 599:
+            return self._unless_told(self._verify_all(f"http_{status}"))
+        if 300 <= status <= 499:
+            already = trouble_of_number(self._envelope.problem) == "already"
+            return self._verify_all(f"http_{status}") if already else self._retry_all()
+        return self._verify_all("not_understood")
+
+    def _success_for_nobody(self) -> Verdict:
+        envelope = self._envelope
+        if not envelope.readable:  # a page that a gateway put in its place
+            return self._unless_told(self._verify_all("not_understood"))
+        mentioned_nobody = envelope.configured is not None or envelope.failed is not None
+        return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
+
+    def _unless_told(self, outcomes: Outcomes) -> Verdict:
+        """The outcomes where the answer speaks of a number; else the call failed, and no number is to blame."""
+        if is_about_a_number(self._envelope.problem):
+            return outcomes
+        untold = {number: each for number, each in outcomes.by_number.items() if isinstance(each, Retry | Verify)}
+        return CallFailed(untold, self._said(), self._retry_after_s)
+
+    def _retry_all(self) -> Outcomes:
+        code, message, api_code, raw = f"http_{self._status}", self._said(), self._api_code(), self._whole_raw()
+        return Outcomes({n: Retry(n, code, message, api_code, raw, self._retry_after_s) for n in self._sent.exact})
+
+    def _verify_all(self, code: str) -> Outcomes:
+        message, api_code, raw = self._said(), self._api_code(), self._whole_raw()
+        return Outcomes({number: Verify(number, code, message, api_code, raw) for number in self._sent.exact})
+
+    def _gate(
+        self, kind: Literal["auth", "forbidden", "rate"], *, explicit: bool, problem: Problem | None = None
+    ) -> GateAccount:
+        words = self._sentence(problem or self._envelope.problem)
+        reason = f"{self._status} {words}" if words else str(self._status)
+        return GateAccount(kind, reason, self._retry_after_s, explicit)
+
+    def _split(self) -> SplitBatch:
+        signature = self._signature(likeness(self._envelope.problem, self._sent.exact))
+        return SplitBatch(f"http_{self._status}", self._said(), self._api_code(), self._whole_raw(), signature)
+
+    def _signature(self, alike: str) -> str:
+        return f"{self._status} {self._clip(alike, _SENTENCE)}".strip()
+
+    # What is kept of its words
+
+    def _succeeded(self) -> bool:
+        return 200 <= self._status <= 299
+
+    def _said(self) -> str:
+        words = self._sentence(self._envelope.problem)
+        return f"HTTP {self._status}: {words}" if words else f"HTTP {self._status} without a word that is understood"
+
+    def _sentence(self, problem: Problem) -> str:
+        return self._clip(problem.words, _SENTENCE)
+
+    def _api_code(self, problem: Problem | None = None) -> str | None:
+        code = (problem or self._envelope.problem).code
+        return self._clip(code, 64) if code else None
+
+    def _whole_raw(self) -> str:
+        if self._raw is None:
+            self._raw = self._clip(self._envelope.text)
+        return self._raw
+
+    def _clip(self, text: str, limit: int = 500) -> str:
+        return clip(text, self._scrub, limit)
+
+
+def _joined(problems: Sequence[Problem]) -> Problem:
+    if len(problems) == 1:
+        return problems[0]
+    codes = dict.fromkeys(code for problem in problems for code in problem.codes)
+    texts = dict.fromkeys(text for problem in problems for text in problem.texts)
+    return Problem(tuple(codes), tuple(texts))

@@ -1,0 +1,1 @@
+"""`trunkline.toml` and the environment become settings."""

@@ -1,0 +1,1 @@
+"""A batch from its claim to its settlement."""

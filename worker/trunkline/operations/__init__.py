@@ -1,0 +1,1 @@
+"""What an operator asks and does, as functions that return values."""

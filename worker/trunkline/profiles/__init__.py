@@ -1,0 +1,1 @@
+"""Direction profiles: the fields of the attach page, checked. No I/O."""

@@ -1,0 +1,1 @@
+"""A Valkey server that trunkline starts itself, shared by the processes of one folder."""

@@ -1,0 +1,1 @@
+"""What trunkline tells its operators while it runs."""
