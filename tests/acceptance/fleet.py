@@ -22,9 +22,9 @@ from typing import Any, Final, Self
 from acceptance.scenes import KEY, as_toml
 from acceptance.worker_harness import PATIENCE_S, Commands, Ran, environment, until
 from support.servers import running
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import Settings, load
 from trunkline.events.event import NumberEvent
-from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, queries
 from trunkline.store.model import Entry

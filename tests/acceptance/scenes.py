@@ -22,10 +22,11 @@ import httpx
 from acceptance.worker_harness import Commands, Worker, environment, until, working
 from support.servers import HOST, running
 from trunkline.bland.attach import request_body
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import Settings, load
 from trunkline.config.store_place import place_of
-from trunkline.events.event import NumberEvent, State
-from trunkline.opening import open_store
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import State
 from trunkline.operations.documents import status_document
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, queries

@@ -21,9 +21,10 @@ from acceptance.store_proxy import StoreProxy
 from acceptance.worker_harness import PATIENCE_S, environment, until
 from support.servers import running
 from support.store_audit import audit
+from trunkline.bootstrap import Opened, open_store
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import NumberEvent, State
-from trunkline.opening import Opened, open_store
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, StoreUnavailable, connect, queries
 from trunkline.store.embedded.process import Home

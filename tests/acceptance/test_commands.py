@@ -20,7 +20,7 @@ from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, u
 from support.servers import running
 from trunkline import __version__
 from trunkline.cli.main import app
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.store.scripts import SCHEMA
 from trunkline.store.vault import Vault
 

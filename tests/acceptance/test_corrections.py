@@ -12,7 +12,7 @@ import pytest
 
 from acceptance.fleet import Configuration, Fleet, Forge, Member, fleet
 from acceptance.worker_harness import until
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 
 NUMBERS: Final = 40
 

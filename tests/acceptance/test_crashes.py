@@ -13,7 +13,7 @@ from acceptance.running import TRUNKLINE, kill
 from acceptance.site import Site, site_by_url, site_embedded
 from acceptance.store_proxy import Point
 from acceptance.worker_harness import until
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.store import queries
 from trunkline.store.embedded.process import Home
 

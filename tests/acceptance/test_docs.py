@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from acceptance.worker_harness import environment
 from support.receivers import Clock, Site, receiving, settings_with
 from support.servers import Server
+from trunkline.bootstrap import policies_of
 from trunkline.cli.main import app
 from trunkline.config.settings import Settings, load
-from trunkline.policies import policies_of
 from trunkline.store import Store
 from trunkline.telemetry import logs
 from trunkline_producers.receiver.webhooks import PREFIX

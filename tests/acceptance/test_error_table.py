@@ -13,7 +13,7 @@ import pytest
 
 from acceptance.scenes import Scene, Scenes, Stage, playing
 from acceptance.worker_harness import until
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 
 scene = Scenes()
 ONCE = {"max_attempts": 1}  # with it any attempt that counted would end a number

@@ -17,7 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from acceptance.worker_harness import Commands, Worker, environment, until, working
 from support.servers import HOST, Server, program, running
 from support.store_audit import audit
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.runtime.actors import EVENT_ACTOR, EVENTS_QUEUE
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, queries

@@ -20,9 +20,10 @@ from acceptance.test_receiving import address
 from acceptance.worker_harness import Commands, Worker, environment, until, working
 from support.servers import Server, require_redis, running
 from support.store_audit import audit
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import NumberEvent, State
-from trunkline.opening import open_store
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, queries
 from trunkline_producers.enqueue.enqueuer import Enqueuer

@@ -26,9 +26,10 @@ from acceptance.worker_harness import PATIENCE_S, Commands, Worker, environment,
 from support.servers import running
 from support.store_audit import audit
 from trunkline.bland.client import TRIES
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import NumberEvent, State
-from trunkline.opening import open_store
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, queries
 from trunkline.store.model import Entry

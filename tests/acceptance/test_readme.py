@@ -23,8 +23,9 @@ from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Commands, environme
 from trunkline.cli.main import app
 from trunkline.config.sections import Account, ServerSettings, StoreSettings, WorkerSettings
 from trunkline.config.settings import load
-from trunkline.events.event import DeadCode
-from trunkline.events.intake import NumberRules, When
+from trunkline.events.intake import NumberRules
+from trunkline.events.routing import When
+from trunkline.lifecycle import DeadCode
 from trunkline.profiles.directions import CustomHeader, Direction, Headers, Options, RegisterAuth, UuiHeader
 from trunkline.profiles.profile import BatchRules, Profile, RetryRules
 from trunkline.sandbox import Sandbox, SandboxRules

@@ -14,7 +14,7 @@ from support.carrier_standins import ACCOUNT, KEY, answer_json, bandwidth, query
 from support.http_servers import Reply, answering
 from support.servers import Server
 from support.store_audit import audit
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store
 from trunkline.store.model import Batch, Settlement

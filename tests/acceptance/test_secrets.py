@@ -26,8 +26,8 @@ from support.servers import Server, running
 from trunkline.bland.attach import read_answer, request_body
 from trunkline.bland.attach.envelope import read_envelope
 from trunkline.bland.client import BlandApi, Exchange
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import ConfigError, load
-from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store.embedded.server import EmbeddedServer
 from trunkline.store.vault import Vault

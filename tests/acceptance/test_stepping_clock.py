@@ -17,9 +17,9 @@ import pytest
 from acceptance.worker_harness import PATIENCE_S, Commands, Worker, environment, until, working
 from support.servers import Server, running
 from support.store_audit import audit
+from trunkline.bootstrap import open_store
 from trunkline.config.settings import Settings, load
 from trunkline.events.event import NumberEvent
-from trunkline.opening import open_store
 from trunkline.sandbox import Sandbox, SandboxRules
 from trunkline.store import Store, StoreUnavailable, queries
 from trunkline_producers.enqueue.enqueuer import Enqueuer

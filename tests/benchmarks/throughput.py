@@ -22,10 +22,9 @@ from threading import Thread
 
 import httpx
 
+from trunkline.bootstrap import Opened, open_store, policies_of
 from trunkline.config.settings import Settings, load
 from trunkline.events.event import NumberEvent
-from trunkline.opening import Opened, open_store
-from trunkline.policies import policies_of
 from trunkline.runtime.supervisor import Supervisor
 from trunkline.store import queries
 from trunkline.store.model import Books

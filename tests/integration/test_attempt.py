@@ -17,13 +17,14 @@ from pydantic import SecretStr
 from support.http_servers import answering, behaving, hanging
 from support.store_steps import claim, number, publish, push
 from trunkline.bland.client import BlandApi
-from trunkline.config.settings import Account
+from trunkline.config.sections import Account
 from trunkline.engine.attempt import Trip
 from trunkline.engine.backoff import gate_delay_s
 from trunkline.engine.permits import Permits
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.directions import Direction
-from trunkline.profiles.profile import Profile, Secret
+from trunkline.profiles.profile import Profile
+from trunkline.schema import Secret
 from trunkline.store import Store
 from trunkline.store.model import Batch, Leased, Settlement
 from trunkline.store.vault import Vault

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from support.http_servers import answering, behaving, dripping, hanging, saying
 from trunkline.bland.client import LARGEST_BODY, PAUSES_S, BlandApi, NotSent, Unanswered
-from trunkline.config.settings import Account
-from trunkline.profiles.profile import Secret
+from trunkline.config.sections import Account
+from trunkline.schema import Secret
 
 KEY = "sk-live-0123456789abcdef"
 BODY = {"phone_number": "+14155550100", "directions": [{"type": "inbound"}], "service": "sip"}

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from support.servers import HOST, Server, running
-from trunkline.config.settings import Settings, StoreSettings
-from trunkline.opening import Opened, examine_broker, open_store
+from trunkline.bootstrap import Opened, examine_broker, open_store
+from trunkline.config.sections import StoreSettings
+from trunkline.config.settings import Settings
 from trunkline.store import StoreUnavailable, StoreUnfit
 
 

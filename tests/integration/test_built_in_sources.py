@@ -28,7 +28,7 @@ from support.source_samples import (
     changed,
     sections,
 )
-from trunkline.policies import policies_of
+from trunkline.bootstrap import policies_of
 from trunkline.store import Store, rejections
 from trunkline.store.queries import books, entries_of
 from trunkline.store.rejections import Kept

@@ -19,8 +19,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from trunkline.store.embedded.process import Answer, Home, dial, explain, wait_while_loading
-from trunkline.store.embedded.server import EmbeddedError, EmbeddedServer
+from trunkline.store.embedded.process import Answer, EmbeddedError, Home, dial, explain, wait_while_loading
+from trunkline.store.embedded.server import EmbeddedServer
 
 AGAIN = Retry(ConstantBackoff(0.01), 3)
 

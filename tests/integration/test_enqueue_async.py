@@ -14,9 +14,10 @@ import redis
 from support.receivers import PATIENCE_S, settings_with
 from support.servers import HOST, Server
 from support.store_audit import audit
-from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.bootstrap import policies_of
+from trunkline.events.event import NumberEvent
 from trunkline.events.intake import Delivery
-from trunkline.policies import policies_of
+from trunkline.lifecycle import RefusalCode
 from trunkline.store import Store, StoreError, StoreUnavailable, connect, queries
 from trunkline.store.client import PREFIX
 from trunkline.store.connection import CONNECTION

@@ -10,8 +10,9 @@ import pytest
 from support.servers import Server
 from support.store_steps import govern
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import NumberEvent, RefusalCode, State
+from trunkline.events.event import NumberEvent
 from trunkline.events.intake import NumberRules, ProfileRule
+from trunkline.lifecycle import RefusalCode, State
 from trunkline.store import Store, StoreUnavailable, connect
 from trunkline.store.embedded.server import EmbeddedServer
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy

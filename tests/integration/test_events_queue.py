@@ -12,7 +12,7 @@ import redis
 from dramatiq.broker import Consumer
 
 from support.servers import Server
-from trunkline.opening import FOR_DRAMATIQ
+from trunkline.bootstrap import FOR_DRAMATIQ
 from trunkline.runtime.actors import EVENT_ACTOR, EVENTS_QUEUE
 from trunkline.runtime.events_queue import EventsBroker
 from trunkline.store import connect

@@ -16,8 +16,9 @@ from acceptance.worker_harness import until
 from support.servers import HOST, Server, require_redis, running
 from support.store_steps import number, publish, push
 from support.switch import Switch
-from trunkline.config.settings import Settings, StoreSettings
-from trunkline.opening import Opened, open_store
+from trunkline.bootstrap import Opened, open_store
+from trunkline.config.sections import StoreSettings
+from trunkline.config.settings import Settings
 from trunkline.store import Store, StoreUnavailable, queries
 
 AT_ONCE = 4

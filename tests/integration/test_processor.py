@@ -14,11 +14,13 @@ from pydantic import SecretStr
 from support.http_servers import Reply, Seen, answering
 from support.store_steps import claim, entry, go_on, number, others, push
 from trunkline.bland.client import BlandApi
-from trunkline.config.settings import Account, Settings
+from trunkline.bootstrap import policies_of
+from trunkline.config.sections import Account
+from trunkline.config.settings import Settings
 from trunkline.engine.processor import Desk, Provisioner
-from trunkline.events.event import State
-from trunkline.policies import policies_of
-from trunkline.profiles.profile import BatchRules, Direction, Profile
+from trunkline.lifecycle import State
+from trunkline.profiles.directions import Direction
+from trunkline.profiles.profile import BatchRules, Profile
 from trunkline.schema import Secret
 from trunkline.store import Store, StoreUnavailable, queries
 from trunkline.store.model import Gate, Settlement

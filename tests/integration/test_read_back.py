@@ -19,7 +19,7 @@ from support.http_servers import behaving, saying
 from support.store_steps import claim, number, publish, push, sent, settle
 from trunkline.bland.attach import request_body
 from trunkline.bland.client import BlandApi
-from trunkline.config.settings import Account
+from trunkline.config.sections import Account
 from trunkline.engine.attempt import Trip
 from trunkline.engine.permits import OutOfTime, Permits
 from trunkline.engine.read_back import MOST_DETAILS, Checked, check

@@ -13,8 +13,8 @@ from support.receivers import Clock, Site, receiving, secret, settings_with
 from support.servers import Server
 from support.store_audit import audit
 from support.webhook_signers import base64, mac
-from trunkline.events.intake import Route, When
-from trunkline.policies import policies_of
+from trunkline.bootstrap import policies_of
+from trunkline.events.routing import Route, When
 from trunkline.store import Store, rejections
 from trunkline.store.queries import books, entries_of
 from trunkline.store.rejections import Kept

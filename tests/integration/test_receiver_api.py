@@ -16,9 +16,9 @@ from support.raw_http import connected, head
 from support.receivers import Site, receiving, settings_with
 from support.servers import Server, running
 from support.store_audit import audit
+from trunkline.bootstrap import policies_of
 from trunkline.config.settings import Settings
-from trunkline.events.intake import Route, When
-from trunkline.policies import policies_of
+from trunkline.events.routing import Route, When
 from trunkline.store import Store, rejections
 from trunkline.store.queries import books, entries_of
 from trunkline_producers.deliveries.replay import Replayer

@@ -19,8 +19,9 @@ from schemathesis.specs.openapi.checks import (
 
 from support.receivers import Site, receiving, secret, settings_with
 from support.servers import Server
-from trunkline.events.event import InvalidEvent, parse_event
-from trunkline.events.intake import Route, When
+from trunkline.errors import InvalidEvent
+from trunkline.events.event import parse_event
+from trunkline.events.routing import Route, When
 from trunkline.store import Store
 from trunkline_producers.sources.interpret import from_cloudevent
 

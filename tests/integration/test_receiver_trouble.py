@@ -23,8 +23,8 @@ from support.raw_http import connected
 from support.receivers import PATIENCE_S, Site, receiving, settings_with
 from support.servers import READY, Server, running
 from support.store_audit import audit
+from trunkline.bootstrap import policies_of
 from trunkline.events.intake import Delivery
-from trunkline.policies import policies_of
 from trunkline.store import Store, rejections
 from trunkline.store.model import Pushed
 from trunkline.store.queries import books, entries_of

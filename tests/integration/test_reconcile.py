@@ -14,7 +14,8 @@ from support.carrier_standins import ACCOUNT, KEY, Answer, telnyx, troubled, twi
 from support.http_servers import Reply, answering
 from support.store_audit import audit
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import EPOCH, NumberEvent, RefusalCode, State
+from trunkline.events.event import EPOCH, NumberEvent
+from trunkline.lifecycle import RefusalCode, State
 from trunkline.schema import Secret
 from trunkline.store import Store
 from trunkline.store.model import Batch, Other, Settlement

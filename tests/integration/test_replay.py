@@ -12,8 +12,9 @@ from conftest import NOON
 from support.receivers import settings_with
 from support.servers import Server
 from trunkline.config.settings import Settings
-from trunkline.events.event import NumberEvent, Refusal, RefusalCode
-from trunkline.events.intake import Route, When
+from trunkline.events.event import NumberEvent
+from trunkline.events.routing import Route, When
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import Store, queries, rejections
 from trunkline.store.rejections import Rejection
 from trunkline_producers import Enqueuer

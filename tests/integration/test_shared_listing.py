@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from support.http_servers import answering, behaving, hanging
 from trunkline.bland.attach import ListedNumber, Listing, ListingUnusable
 from trunkline.bland.client import LARGEST_BODY, BlandApi, Exchange, NotSent, Unanswered
-from trunkline.config.settings import Account
+from trunkline.config.sections import Account
 from trunkline.engine.permits import Stopped
 from trunkline.engine.shared_listing import SharedListing
-from trunkline.profiles.profile import Secret
+from trunkline.schema import Secret
 
 KEY = Secret("env:KEY", SecretStr("key"))
 A, B = "+14155550100", "+14155550101"

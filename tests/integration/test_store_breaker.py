@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from support.store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent, settle
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.model import Batch, Other, Probe, Settlement, Trouble
-from trunkline.words import State
 
 ONE, TWO, THREE = (number(n) for n in range(3))
 AWAY_MS = 20_000

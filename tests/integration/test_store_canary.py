@@ -19,10 +19,10 @@ from support.store_steps import (
     push,
     sent,
 )
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.model import AccountRule, Batch, Dropped, Idle, Other, Policies, ProfilePolicy, RefusedAlike
 from trunkline.store.model import Settlement as Said
-from trunkline.words import State
 
 CANARY = number(0)
 FRESH = tuple(number(n) for n in range(1, 9))

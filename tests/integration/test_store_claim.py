@@ -24,10 +24,10 @@ from support.store_steps import (
     sent,
     settle,
 )
+from trunkline.lifecycle import DeadCode, State
 from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
-from trunkline.words import DeadCode, State
 
 
 def test_numbers_wait_for_company_no_longer_than_max_wait(store: Store) -> None:

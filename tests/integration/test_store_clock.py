@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from support.store_steps import LEASE_MS, attach, claim, delivery, entry, go_on, number, others, push, sent, settle
+from trunkline.lifecycle import State
 from trunkline.store import Store
 from trunkline.store.model import AccountRule, Gate, Idle, Policies, Probe, ProfilePolicy, Settlement
 from trunkline.store.registry import Registration
-from trunkline.words import State
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 ONE, TWO = number(1), number(2)

@@ -9,11 +9,11 @@ import redis
 
 from support.servers import HOST, Server
 from support.store_steps import LEASE_MS, attach, claim, delivery, go_on, govern, is_sound, number, push, sent, settle
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.connection import CONNECTION
 from trunkline.store.model import AccountRule, Batch, Idle, Policies, ProfilePolicy
 from trunkline.store.registry import Registration
-from trunkline.words import State
 
 N = number(1)
 TTL_MS = 15_000

@@ -18,9 +18,9 @@ from support.store_steps import (
     sent,
     settle,
 )
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.model import AccountRule, Dropped, Policies, ProfilePolicy
-from trunkline.words import State
 
 N = number(1)
 WRONG = [("wrong", N)]

@@ -20,9 +20,9 @@ from support.store_steps import (
     sent,
     settle,
 )
+from trunkline.lifecycle import State
 from trunkline.store import Store
 from trunkline.store.model import AccountRule, Batch, Dropped, Idle, Policies, ProfilePolicy, Settlement
-from trunkline.words import State
 
 N = number(1)
 

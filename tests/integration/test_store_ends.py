@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.store_steps import attach, claim, go_on, number, publish, push, sent, settle
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
-from trunkline.words import State
 
 DAY_MS = 86_400_000
 

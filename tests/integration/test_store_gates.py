@@ -20,9 +20,9 @@ from support.store_steps import (
     sent,
     settle,
 )
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.model import Batch, Dropped, Gate, Idle, Other, Pause, Probe, RefusedAlike, Settlement
-from trunkline.words import State
 
 DAY_MS = 86_400_000
 

@@ -23,11 +23,11 @@ from support.store_damage import (
     furnish,
 )
 from support.store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent
+from trunkline.lifecycle import State
 from trunkline.store import Store, mending, queries
 from trunkline.store.findings import MENDED, WRONG, Audit
 from trunkline.store.mending import Repair
 from trunkline.store.model import Batch, Idle
-from trunkline.words import State
 
 NOT_PROVED = {"no_state", "twice"}
 HOPELESS = [each for each in DAMAGE if "no_state" in each.codes]

@@ -10,10 +10,10 @@ import pytest
 from support.old_store import OldStore
 from support.store_audit import audit, found_at_once
 from support.store_steps import LEASE_MS, delivery, go_on, govern, number
+from trunkline.lifecycle import State
 from trunkline.store import Store, auditing, migrating, queries
 from trunkline.store.migrating import Migrated, StillOld
 from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
-from trunkline.words import State
 
 PROFILES = {
     "support": ProfilePolicy("default", 5, 1_000, "f0-io", "io"),

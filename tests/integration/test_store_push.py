@@ -12,14 +12,15 @@ from pydantic import SecretStr
 
 from support.servers import HOST, Server
 from support.store_steps import attach, claim, delivery, entry, go_on, is_sound, number, publish, push, sent, settle
-from trunkline.config.settings import Settings, StoreSettings
-from trunkline.opening import examine_for_work, open_store
+from trunkline.bootstrap import examine_for_work, open_store
+from trunkline.config.sections import StoreSettings
+from trunkline.config.settings import Settings
+from trunkline.lifecycle import Refusal, RefusalCode, State
 from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable, queries
 from trunkline.store.client import PREFIX
 from trunkline.store.connection import CONNECTION
 from trunkline.store.model import AccountRule, Dropped, Policies, ProfilePolicy, Pushed
 from trunkline.store.registry import Registration
-from trunkline.words import Refusal, RefusalCode, State
 
 GOOD = ("support", number(1))
 REFUSED = Refusal("+1", RefusalCode.invalid_number, "too short")

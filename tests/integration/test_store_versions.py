@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from support.servers import Server
 from support.store_steps import LEASE_MS, claim, govern, number, publish, push, settle
-from trunkline.config.settings import Settings, StoreSettings
-from trunkline.opening import open_store
+from trunkline.bootstrap import open_store
+from trunkline.config.sections import StoreSettings
+from trunkline.config.settings import Settings
 from trunkline.store import Store, StoreNewer, queries, rejections
 from trunkline.store.examining import try_a_write
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy, Settlement

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from trunkline.config.sections import Account, ServerSettings
 from trunkline.config.settings import Settings
-from trunkline.events.intake import NumberRules, Route
+from trunkline.events.intake import NumberRules
+from trunkline.events.routing import Route
 from trunkline.profiles.directions import Direction
 from trunkline.profiles.profile import Profile
 from trunkline.schema import Secret

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from support.store_model import ACCOUNTS, NUMBERS, OPEN, PROFILES, Entry, Model, Name
+from trunkline.lifecycle import State
 from trunkline.store import Store
 from trunkline.store.model import STATES
-from trunkline.words import State
 
 NAMES = tuple((profile, number) for profile in PROFILES for number in NUMBERS)
 ROUTES = tuple((account, number) for account in ACCOUNTS for number in NUMBERS)

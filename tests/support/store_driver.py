@@ -13,6 +13,7 @@ import redis
 from support.store_audit import found_at_once, found_in_slices
 from support.store_comparing import differences, sight
 from support.store_model import ACCOUNTS, FUTURE_MS, MOST_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
+from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import (
@@ -29,7 +30,6 @@ from trunkline.store.model import (
     Trouble,
 )
 from trunkline.store.registry import Registration
-from trunkline.words import State
 
 START = 1_790_000_000_000
 LEASE_MS = 60_000

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.store_driver import LEASE_MS, Configuration, Driver, Held
 from support.store_model import ACCOUNTS, CLOSED, DAY_MS, FUTURE_MS, NUMBERS, PROFILES, Name, rule_of
 from trunkline.events.intake import Delivery
+from trunkline.lifecycle import Refusal, RefusalCode, State
 from trunkline.store import Store, StoreUnavailable
 from trunkline.store.client import LeaseLost
-from trunkline.words import Refusal, RefusalCode, State
 
 # What the API does to a number of a call, and what the worker learns of it.
 FATES = ("done", "done", "done", "refused", "doubt, done", "doubt, lost", "dead", "untold, done", "untold, lost")

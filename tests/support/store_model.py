@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trunkline.events.intake import Delivery
+from trunkline.lifecycle import RefusalCode, State
 from trunkline.store.model import (
     AccountRule,
     Batch,
@@ -19,7 +20,6 @@ from trunkline.store.model import (
     Pushed,
     Settlement,
 )
-from trunkline.words import RefusalCode, State
 
 DAY_MS = 86_400_000
 FUTURE_MS = 60_000  # further ahead no time is believed

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from support.store_audit import audit
 from trunkline.events.intake import Delivery
+from trunkline.lifecycle import Refusal
 from trunkline.store import Store, queries
 from trunkline.store.model import AccountRule, Batch, Entry, Idle, Other, Policies, ProfilePolicy, Pushed, Settlement
 from trunkline.store.registry import Registration
-from trunkline.words import Refusal
 
 LEASE_MS = 60_000
 FOR_EVER_MS = 100 * 365 * 86_400_000

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from trunkline.events.event import NumberEvent, Refusal
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import Refusal
 from trunkline_producers import AsyncEnqueuer, Enqueuer, Row, Summary, import_rows, read_rows
 
 

@@ -20,13 +20,14 @@ from trunkline.bland.attach import (
     Retry,
     SplitBatch,
     Verify,
-    make_scrubber,
     no_answer,
     read_answer,
     request_body,
 )
-from trunkline.events.event import DeadCode
-from trunkline.profiles.profile import Profile, Secret
+from trunkline.lifecycle import DeadCode
+from trunkline.profiles.profile import Profile
+from trunkline.redaction import make_scrubber
+from trunkline.schema import Secret
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 A, B, C = "+14155550100", "+14155550101", "+14155550102"

@@ -15,11 +15,10 @@ from trunkline.bland.attach import (
     SplitBatch,
     Verdict,
     Verify,
-    make_scrubber,
-    parse_retry_after,
-    quick_repeat_wait_s,
     read_answer,
 )
+from trunkline.http.retry_after import parse_retry_after, quick_repeat_wait_s
+from trunkline.redaction import make_scrubber
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 A, B = "+14155550100", "+14155550101"

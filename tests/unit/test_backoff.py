@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from trunkline.bland.attach import Attached, Dead, Retry, Verify
 from trunkline.engine.backoff import Settled, draw_for, gate_delay_s, retry_at_ms, settlement
-from trunkline.events.event import DeadCode
+from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import RetryRules
 
 A = "+14155550100"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.events.event import InvalidEvent
+from trunkline.errors import InvalidEvent
 from trunkline_producers.sources.interpret import from_cloudevent
 from trunkline_producers.webhooks.bodies import Unreadable
 from trunkline_producers.webhooks.cloudevents import BATCHED, STRUCTURED, faults_of, is_cloudevent, read_cloudevents

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.events.event import Refusal, RefusalCode
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline_producers import Summary
 
 REFUSED = Refusal("+1", RefusalCode.invalid_number, "is too short to be a phone number")

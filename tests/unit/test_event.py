@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.events.event import (
-    InvalidEvent,
-    Mistake,
-    NumberEvent,
-    Refusal,
-    RefusalCode,
-    metadata_json,
-    parse_event,
-    to_wire,
-)
+from trunkline.errors import InvalidEvent, Mistake
+from trunkline.events.event import NumberEvent, metadata_json, parse_event, to_wire
+from trunkline.lifecycle import Refusal, RefusalCode
 
 SPARSE = {"event_id": "evt_1", "number": "+14155550100"}
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.events.event import NumberEvent, RefusalCode, to_wire
+from trunkline.events.event import NumberEvent, to_wire
+from trunkline.lifecycle import RefusalCode
 from trunkline_producers import BadFile, Row, read_rows
 from trunkline_producers.files.lines import MAX_LINES, MAX_ROW
 

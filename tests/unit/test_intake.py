@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trunkline.events.event import NumberEvent, RefusalCode
-from trunkline.events.intake import Delivery, NumberRules, ProfileRule, Route, When, take_in
+from trunkline.events.event import NumberEvent
+from trunkline.events.intake import Delivery, NumberRules, ProfileRule, take_in
+from trunkline.events.routing import Route, When
+from trunkline.lifecycle import RefusalCode
 
 PROFILES = {name: ProfileRule(name, trunk=name == "trunked") for name in ("support", "uk", "trunked", "rest")}
 ROUTES = (

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline.events.event import MAX_EVENT_ID, MAX_NUMBERS, InvalidEvent, NumberEvent, parse_event, to_wire
+from trunkline.errors import InvalidEvent
+from trunkline.events.event import MAX_EVENT_ID, MAX_NUMBERS, NumberEvent, parse_event, to_wire
 from trunkline_producers.webhooks.expressions import compiled
 from trunkline_producers.webhooks.mapping import (
     LEAST_NO_NUMBER,

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from trunkline.cli.render import books_table, entries_view, workers_table
 from trunkline.config.store_place import StorePlace
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.operations.documents import number_document, status_document, workers_document
 from trunkline.store.model import COUNTED, AccountBook, Books, Entry, Pause, ProfileBook, WorkerSeen
 

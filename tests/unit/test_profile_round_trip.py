@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.profiles.profile import Secret, parse_profiles, profile_to_toml
+from trunkline.profiles.profile import parse_profiles, profile_to_toml
+from trunkline.schema import Secret
 
 
 def resolve(reference: Mapping[str, str]) -> Secret:

@@ -8,17 +8,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from trunkline.bland.attach import request_body
-from trunkline.profiles.profile import (
-    BatchRules,
-    Direction,
-    Profile,
-    RegisterAuth,
-    RetryRules,
-    Secret,
-    SecretUnresolved,
-    parse_profiles,
-)
-from trunkline.words import Mistake
+from trunkline.errors import Mistake
+from trunkline.profiles.directions import Direction, RegisterAuth
+from trunkline.profiles.profile import BatchRules, Profile, RetryRules, parse_profiles
+from trunkline.schema import Secret, SecretUnresolved
 
 HELD = {"SIP_PASSWORD": "password", "PBX_PASSWORD": "correct-horse"}
 

@@ -22,7 +22,8 @@ from trunkline.bland.attach import (
     proof,
     read_detail,
 )
-from trunkline.profiles.profile import Profile, Secret
+from trunkline.profiles.profile import Profile
+from trunkline.schema import Secret
 
 A = "+14155550100"
 SINCE = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

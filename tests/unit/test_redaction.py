@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trunkline.bland.attach import clip, make_scrubber, parse_retry_after
-from trunkline.redaction import PLACEHOLDER
+from trunkline.http.retry_after import parse_retry_after
+from trunkline.redaction import PLACEHOLDER, clip, make_scrubber
 
 SECRET = 'pä"ss\\wo/rd+ & 1'
 FORMS = {

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType
 from pydantic import ValidationError
 
-from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.events.event import NumberEvent
 from trunkline.events.intake import Delivery, NumberRules, ProfileRule, take_in
 from trunkline.events.number_traits import TYPES, Traits
 from trunkline.events.routing import Candidate, Route, When
+from trunkline.lifecycle import RefusalCode
 from trunkline.schema import mistakes_of
 
 LONDON, LEEDS, BRITISH_MOBILE = "+442071838750", "+441132345678", "+447912345678"

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from trunkline.cli import session
 from trunkline.cli.render import dead_table, entries_view
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.store.model import AccountBook, Books, Entry, ProfileBook
 
 BOOKS = Books((ProfileBook("support", "default", None, {}),), (AccountBook("default", None, None),), {}, {}, {})

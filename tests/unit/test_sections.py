@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
-from trunkline.config.sections import api_url, http_url, redis_url
+from trunkline.http.urls import api_url, http_url, redis_url
 
 
 @pytest.mark.parametrize(

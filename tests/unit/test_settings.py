@@ -10,8 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.config.settings import ConfigError, NumberRules, Settings, StoreSettings, WorkerSettings, load
-from trunkline.events.intake import Route, When
+from trunkline.config.sections import StoreSettings, WorkerSettings
+from trunkline.config.settings import ConfigError, Settings, load
+from trunkline.events.intake import NumberRules
+from trunkline.events.routing import Route, When
 from trunkline.profiles.profile import BatchRules, RetryRules
 from trunkline.schema import Secret
 

@@ -11,7 +11,7 @@ from trunkline.bland.attach import Attached, CallFailed, Dead, GateAccount, Outc
 from trunkline.engine.backoff import retry_at_ms
 from trunkline.engine.read_back import Checked, ReadTrouble
 from trunkline.engine.settlement import settlement_of
-from trunkline.events.event import DeadCode
+from trunkline.lifecycle import DeadCode
 from trunkline.profiles.directions import Direction
 from trunkline.profiles.profile import Profile, RetryRules
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from trunkline.config.settings import Settings, StoreSettings
+from trunkline.config.sections import StoreSettings
+from trunkline.config.settings import Settings
 from trunkline.config.store_place import near, place_of, without_login
 
 

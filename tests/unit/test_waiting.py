@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.operations.waiting import waiting_for
 from trunkline.store.model import AccountBook, Entry, Pause, ProfileBook
 

@@ -17,15 +17,14 @@ import dramatiq
 from dramatiq import Worker
 
 from trunkline import __version__
-from trunkline.bland.attach import make_scrubber
 from trunkline.bland.client import BlandApi
+from trunkline.bootstrap import Opened, examine_for_work, open_store, policies_of
 from trunkline.config.sandbox import load_settings
 from trunkline.config.settings import ConfigError, Settings
 from trunkline.engine.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
 from trunkline.engine.processor import Desk, Provisioner
-from trunkline.events.event import InvalidEvent, TrunklineError
-from trunkline.opening import Opened, examine_for_work, open_store
-from trunkline.policies import policies_of
+from trunkline.errors import InvalidEvent, TrunklineError
+from trunkline.redaction import make_scrubber
 from trunkline.runtime import actors, events_queue
 from trunkline.runtime.broker import HintBroker
 from trunkline.runtime.event_actor import EventRefused, FrontDoor, GivenBack

@@ -19,7 +19,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from trunkline.words import Mistake, TrunklineError, did_you_mean
+from trunkline.errors import Mistake, TrunklineError
+from trunkline.text import did_you_mean
 
 Loc = tuple[str | int, ...]
 Fault = tuple[Loc, str]

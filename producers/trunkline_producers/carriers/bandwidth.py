@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 
 import httpx
 
-from trunkline.words import printable
+from trunkline.text import printable
 from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable

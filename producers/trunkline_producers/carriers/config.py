@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from trunkline.events.event import Mistake
+from trunkline.errors import Mistake
 from trunkline.schema import Resolve, SecretField, Table, Text, fault, mistakes_of, refuse_secrets
 
 CARRIERS: Final = MappingProxyType(  # a source's type -> whose API it is

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 
 
 class CarrierError(TrunklineError):

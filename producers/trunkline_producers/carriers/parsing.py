@@ -14,7 +14,7 @@ import defusedxml
 import defusedxml.ElementTree
 
 from trunkline.events.event import EPOCH
-from trunkline.words import printable
+from trunkline.text import printable
 from trunkline_producers.carriers.errors import CarrierUnreadable
 
 Json: TypeAlias = Any

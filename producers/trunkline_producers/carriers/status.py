@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from trunkline.words import printable
+from trunkline.text import printable
 from trunkline_producers.carriers.errors import CarrierError, CarrierRefused, CarrierUnavailable
 
 LONGEST_S: Final = 86_400.0

@@ -8,9 +8,10 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import unquote_plus
 
-from trunkline.events.event import InvalidEvent, NumberEvent, Refusal, RefusalCode
+from trunkline.errors import InvalidEvent, TrunklineError
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store.rejections import NOT_FETCHED, Rejection
-from trunkline.words import TrunklineError
 from trunkline_producers.enqueue.enqueuer import Summary
 from trunkline_producers.sources import Source, interpret
 from trunkline_producers.sources.interpret import ID_HEADERS

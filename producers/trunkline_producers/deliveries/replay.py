@@ -9,7 +9,8 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Final
 
-from trunkline.events.event import EPOCH, NumberEvent, Refusal, RefusalCode, to_wire
+from trunkline.events.event import EPOCH, NumberEvent, to_wire
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import queries, rejections
 from trunkline.store.rejections import Kept, Rejection
 from trunkline_producers.deliveries.delivery import Fetch, Taken, fetched, not_understood, settled, understood

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from trunkline.events.event import NumberEvent, RefusalCode
+from trunkline.events.event import NumberEvent
 from trunkline.events.intake import Delivery
+from trunkline.lifecycle import RefusalCode
 from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 from trunkline_producers.enqueue.group_commit import Committer
 

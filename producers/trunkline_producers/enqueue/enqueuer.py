@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from trunkline.bootstrap import open_store, policies_of
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import NumberEvent, Refusal, RefusalCode
-from trunkline.events.intake import Delivery, NumberRules, ProfileRule, Route, take_in
-from trunkline.opening import open_store
-from trunkline.policies import policies_of
+from trunkline.events.event import NumberEvent
+from trunkline.events.intake import Delivery, NumberRules, ProfileRule, take_in
+from trunkline.events.routing import Route
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import Store
 from trunkline.store.model import Pushed
 from trunkline.store.queries import published

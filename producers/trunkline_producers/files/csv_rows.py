@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from trunkline.events.event import InvalidEvent, Mistake, NumberEvent, Refusal
-from trunkline.words import did_you_mean, printable
+from trunkline.errors import InvalidEvent, Mistake
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import Refusal
+from trunkline.text import did_you_mean, printable
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import (
     COLUMNS,

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from trunkline.events.event import InvalidEvent, NumberEvent, Refusal, parse_event
+from trunkline.errors import InvalidEvent
+from trunkline.events.event import NumberEvent, parse_event
+from trunkline.lifecycle import Refusal
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import Defaults, Row, column_name, refused, role, row_id, without_number
 

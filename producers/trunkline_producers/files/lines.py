@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline_producers.files.rows import BadFile
 
 MAX_ROW: Final = 65_536  # characters of one row; an event's metadata is 2048 bytes, its 1000 numbers some 20,000

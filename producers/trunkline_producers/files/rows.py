@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from trunkline.events.event import NumberEvent, Refusal, RefusalCode, TrunklineError
+from trunkline.errors import TrunklineError
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import Refusal, RefusalCode
 
 COLUMNS: Final = ("number", "numbers", "profile", "event_id", "source", "occurred_at")  # known by name
 

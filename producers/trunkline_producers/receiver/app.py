@@ -12,9 +12,9 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from trunkline.config.sections import on_loopback
 from trunkline.config.settings import Settings
-from trunkline.events.intake import prepare
+from trunkline.events.routing import prepare
+from trunkline.http.urls import on_loopback
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline.telemetry.logs import Log, logger
 from trunkline_producers.deliveries.order_lookup import Fetcher

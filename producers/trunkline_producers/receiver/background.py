@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from trunkline.errors import TrunklineError
 from trunkline.store.rejections import KeptFull
 from trunkline.telemetry.logs import Log, logger
-from trunkline.words import TrunklineError
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from trunkline import __version__
-from trunkline.events.event import InvalidEvent, Mistake, NumberEvent, Refusal, RefusalCode
+from trunkline.errors import InvalidEvent, Mistake
+from trunkline.events.event import NumberEvent
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline_producers.deliveries.replay import kept_of_program
 from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from trunkline.events.event import Refusal
+from trunkline.lifecycle import Refusal
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
 from trunkline_producers.deliveries.delivery import Fetch, Fetched, Taken, fetched, not_understood, settled, understood
 from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer, read_at_once

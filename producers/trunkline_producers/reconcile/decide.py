@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trunkline.events.event import EPOCH, NumberEvent, State
+from trunkline.events.event import EPOCH, NumberEvent
+from trunkline.lifecycle import State
 from trunkline.store.model import Entry
 from trunkline_producers.carriers.inventory import Owned
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Protocol
 
-from trunkline.events.event import InvalidEvent, NumberEvent, Refusal, RefusalCode, State
-from trunkline.events.intake import NumberRules, ProfileRule, Route, take_in
+from trunkline.errors import InvalidEvent
+from trunkline.events.event import NumberEvent
+from trunkline.events.intake import NumberRules, ProfileRule, take_in
 from trunkline.events.phone import NumberRefused, normalise, spellings
+from trunkline.events.routing import Route
+from trunkline.lifecycle import Refusal, RefusalCode, State
 from trunkline.store import Store
 from trunkline.store.model import Entry
 from trunkline.store.queries import entries_of_each

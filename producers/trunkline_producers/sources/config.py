@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from trunkline.config.sections import absolute_url
 from trunkline.events.event import MAX_METADATA_KEY, MAX_METADATA_KEYS
+from trunkline.http.urls import absolute_url
 from trunkline.schema import Fault, Name, Secret, Table, Text, fault
 from trunkline_producers.webhooks.bodies import Format
 from trunkline_producers.webhooks.expressions import ExpressionField, compiled

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from trunkline.events.event import InvalidEvent, Mistake, NumberEvent, parse_event
+from trunkline.errors import InvalidEvent, Mistake
+from trunkline.events.event import NumberEvent, parse_event
 from trunkline_producers.sources.presets import Source
 from trunkline_producers.verify import Reason, StandardWebhooks, Unverified, covers_query
 from trunkline_producers.webhooks.bodies import Unreadable, read_body

@@ -14,8 +14,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from trunkline.config.sections import ServerSettings
+from trunkline.errors import Mistake
 from trunkline.schema import mistakes_of
-from trunkline.words import Mistake, did_you_mean
+from trunkline.text import did_you_mean
 from trunkline_producers.carriers import ApiTable, read_api
 from trunkline_producers.sources.config import Answer, CaseTable, SourceTable
 from trunkline_producers.verify import Key, Scheme, UrlToken, read_keys, read_scheme

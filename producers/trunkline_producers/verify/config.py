@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationError
 
+from trunkline.errors import Mistake
 from trunkline.schema import Fault, Text, fault, mistakes_of
-from trunkline.words import Mistake, did_you_mean
+from trunkline.text import did_you_mean
 from trunkline_producers.verify.jwt import DIGESTS, Jwt
 from trunkline_producers.verify.scheme import Encoding, Scheme
 from trunkline_producers.verify.signature_config import (

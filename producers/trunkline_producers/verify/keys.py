@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, PlainValidator, ValidationError, ValidationInfo
 
+from trunkline.errors import Mistake
 from trunkline.schema import (
     NOT_A_REFERENCE,
     Fault,
@@ -21,7 +22,6 @@ from trunkline.schema import (
     mistakes_of,
     read_secret,
 )
-from trunkline.words import Mistake
 from trunkline_producers.verify.key_decoding import DECODERS
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Scheme
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from hmac import compare_digest
 from typing import Literal, Protocol
 
-from trunkline.words import TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline_producers.webhooks.request import WebhookRequest
 
 Encoding = Literal["utf8", "hex", "base64"]

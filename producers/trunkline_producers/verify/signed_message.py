@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import md5
 from typing import Final, Protocol
 
-from trunkline.words import did_you_mean
+from trunkline.text import did_you_mean
 from trunkline_producers.verify.encoding import cut, octets, only, query_fields
 from trunkline_producers.verify.scheme import Reason, Unverified
 from trunkline_producers.verify.vendor_forms import FORMS

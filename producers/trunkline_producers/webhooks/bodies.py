@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from trunkline.words import TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline_producers.webhooks.request import WebhookRequest
 
 Format = Literal["auto", "json", "form", "xml", "cloudevents", "native"]

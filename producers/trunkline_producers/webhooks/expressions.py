@@ -15,8 +15,9 @@ from jmespath import functions
 from jmespath.exceptions import JMESPathError
 from pydantic import PlainValidator
 
+from trunkline.errors import TrunklineError
 from trunkline.schema import fault
-from trunkline.words import TrunklineError, did_you_mean
+from trunkline.text import did_you_mean
 
 LONGEST: Final = 2000  # characters of an expression
 _TROUBLE: Final = (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, KeyError, RecursionError)

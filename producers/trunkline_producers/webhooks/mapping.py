@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
+from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import (
     EPOCH,
     MAX_EVENT_ID,
@@ -17,8 +18,6 @@ from trunkline.events.event import (
     MAX_METADATA_KEYS,
     MAX_METADATA_VALUE,
     MAX_NUMBERS,
-    InvalidEvent,
-    Mistake,
     NumberEvent,
     may_exceed,
     metadata_json,

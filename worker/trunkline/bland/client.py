@@ -12,10 +12,11 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result
 
 from trunkline import __version__
-from trunkline.bland.attach import clip, make_scrubber, quick_repeat_wait_s
-from trunkline.config.settings import Account
-from trunkline.events.event import TrunklineError
+from trunkline.config.sections import Account
+from trunkline.errors import TrunklineError
+from trunkline.http.retry_after import quick_repeat_wait_s
 from trunkline.http.transport import LEG, DeadlineTransport, Leg
+from trunkline.redaction import clip, make_scrubber
 
 Permit = Callable[[], None]
 

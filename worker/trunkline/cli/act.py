@@ -27,7 +27,7 @@ from trunkline.cli.session import (
     session,
     spellings,
 )
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.operations.documents import dead_document
 from trunkline.store import queries
 from trunkline.store.model import Dropped, Entry

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from trunkline.bland.client import BlandApi, NotSent, Unanswered
+from trunkline.bootstrap import examine_for_work, open_store
 from trunkline.cli.render import pairs_table
 from trunkline.cli.session import (
     FAILED,
@@ -22,9 +23,9 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
-from trunkline.config.settings import Account, Settings
+from trunkline.config.sections import Account
+from trunkline.config.settings import Settings
 from trunkline.config.store_place import place_of
-from trunkline.opening import examine_for_work, open_store
 from trunkline.profiles.directions import Direction
 from trunkline.store import Durability
 from trunkline.store.examining import EARLY_WAITAOF, try_a_write

@@ -18,6 +18,7 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from trunkline.bootstrap import open_store, policies_of
 from trunkline.cli.demo_senders import Reply, Senders
 from trunkline.cli.listening import address, listening_on, receiver_program
 from trunkline.cli.render import books_table, entries_view
@@ -26,9 +27,7 @@ from trunkline.config.sandbox import KEY, load_for_stand_in
 from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
 from trunkline.config.settings import Settings
 from trunkline.config.store_place import place_of
-from trunkline.opening import open_store
 from trunkline.operations.documents import status_document
-from trunkline.policies import policies_of
 from trunkline.runtime.supervisor import Supervisor
 from trunkline.sandbox import STAND_IN, Sandbox, SandboxRules
 from trunkline.store import Store, queries

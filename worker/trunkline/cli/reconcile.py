@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from trunkline.bootstrap import open_store
 from trunkline.cli.session import (
     FAILED,
     USAGE,
@@ -30,14 +31,14 @@ from trunkline.cli.session import (
     tell_store,
 )
 from trunkline.config.settings import ConfigError, Settings
-from trunkline.events.event import Refusal, TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline.events.intake import ProfileRule
-from trunkline.opening import open_store
+from trunkline.lifecycle import Refusal
 from trunkline.operations.bland_listing import Listings
 from trunkline.store import Store
 from trunkline.store.queries import published
 from trunkline.telemetry import logs
-from trunkline.words import did_you_mean
+from trunkline.text import did_you_mean
 from trunkline_producers import Enqueuer
 from trunkline_producers.carriers import ApiTable, CarrierError, CarrierUnavailable, read_api
 from trunkline_producers.carriers.bandwidth import Bandwidth

@@ -12,7 +12,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.bland.attach import make_scrubber
 from trunkline.cli.render import pairs_table
 from trunkline.cli.session import (
     FAILED,
@@ -29,10 +28,11 @@ from trunkline.cli.session import (
     sources_of,
 )
 from trunkline.operations.documents import rejected_document, rejection_document
+from trunkline.redaction import make_scrubber
 from trunkline.store import Store, rejections
 from trunkline.store.rejections import Kept
+from trunkline.text import printable
 from trunkline.timestamps import rfc3339
-from trunkline.words import printable
 from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.deliveries.order_lookup import Fetcher
 from trunkline_producers.deliveries.replay import Replayer

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.operations.waiting import books_of, unattended, why_waiting
 from trunkline.store.model import Books, Entry, Pause
 from trunkline.timestamps import rfc3339

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.bland.attach import make_scrubber
+from trunkline.bootstrap import Opened, examine_for_work, open_store, policies_of
 from trunkline.cli.listening import HostOption, PortOption, listening_on, receiver_program, tell_where
 from trunkline.cli.session import (
     FAILED,
@@ -30,8 +30,7 @@ from trunkline.config.running_sandbox import marked
 from trunkline.config.sandbox import KEY, load_for_stand_in, sandbox_folder
 from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
 from trunkline.config.settings import Settings
-from trunkline.opening import Opened, examine_for_work, open_store
-from trunkline.policies import policies_of
+from trunkline.redaction import make_scrubber
 from trunkline.runtime.supervisor import Program, Supervisor
 from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
 from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable

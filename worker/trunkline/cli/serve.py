@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.bland.attach import make_scrubber
+from trunkline.bootstrap import open_store
 from trunkline.cli.listening import HostOption, PortOption, listening_on, tell_where
 from trunkline.cli.session import (
     ConfigOption,
@@ -18,7 +18,7 @@ from trunkline.cli.session import (
     sources_of,
     tell_store,
 )
-from trunkline.opening import open_store
+from trunkline.redaction import make_scrubber
 from trunkline.runtime.supervisor import end_with_supervisor
 from trunkline.store.rights import examine_rights
 from trunkline_producers.receiver import Receiver

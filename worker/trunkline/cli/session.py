@@ -16,18 +16,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trunkline.bland.attach import make_scrubber
+from trunkline.bootstrap import open_store, policies_of
 from trunkline.config.running_sandbox import running_sandbox
 from trunkline.config.sandbox import load_settings, sandbox_folder
 from trunkline.config.settings import ConfigError, Settings
 from trunkline.config.store_place import near, place_of
-from trunkline.events.event import TrunklineError
+from trunkline.errors import Mistake, TrunklineError
 from trunkline.events.phone import NumberRefused, identity, normalise
-from trunkline.opening import open_store
-from trunkline.policies import policies_of
+from trunkline.redaction import make_scrubber
 from trunkline.store import Store
 from trunkline.telemetry import logs
-from trunkline.words import Mistake
 from trunkline_producers.sources import Source, only_polled, read_sources
 
 DONE: Final = 0

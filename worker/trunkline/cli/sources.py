@@ -29,8 +29,9 @@ from trunkline.cli.session import (
     sources_of,
 )
 from trunkline.config.settings import Settings
-from trunkline.events.event import NumberEvent, Refusal, to_wire
+from trunkline.events.event import NumberEvent, to_wire
 from trunkline.events.intake import ProfileRule, take_in
+from trunkline.lifecycle import Refusal
 from trunkline_producers.deliveries.delivery import understood
 from trunkline_producers.sources import Source, presets
 from trunkline_producers.verify import Key, Unverified

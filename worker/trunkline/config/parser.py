@@ -10,21 +10,14 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from trunkline.config.secret_source import SecretSource
-from trunkline.config.sections import (
-    DEFAULT_TIMEOUT_S,
-    Account,
-    StoreSettings,
-    WorkerSettings,
-    api_url,
-    on_loopback,
-    redis_url,
-)
-from trunkline.events.intake import Route
-from trunkline.events.routing import known_region
+from trunkline.config.sections import DEFAULT_TIMEOUT_S, Account, StoreSettings, WorkerSettings
+from trunkline.errors import Mistake
+from trunkline.events.routing import Route, known_region
+from trunkline.http.urls import api_url, on_loopback, redis_url
 from trunkline.profiles.directions import part_of
 from trunkline.profiles.profile import DEFAULT_ACCOUNT, BatchRules, Profile, RetryRules, parse_profiles
 from trunkline.schema import Table, is_reference, mistakes_of
-from trunkline.words import Mistake, did_you_mean
+from trunkline.text import did_you_mean
 
 SECTIONS: Final = (
     "store", "accounts", "batch", "retry", "worker", "numbers", "profiles", "sources", "routes", "server",

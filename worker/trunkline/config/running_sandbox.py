@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 
 MARK: Final = "stand-in.json"
 MOST_BYTES: Final = 4096

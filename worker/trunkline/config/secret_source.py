@@ -7,8 +7,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from trunkline.errors import Mistake
 from trunkline.schema import Secret, SecretUnresolved
-from trunkline.words import Mistake
 
 _SUFFIXED: Final = re.compile(r"[\w./-]{1,200}\.(?:txt|key|pem|secret|token|password|pw|env|conf)", re.ASCII)
 _SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)

@@ -14,22 +14,11 @@ from pydantic import SecretStr
 
 from trunkline.config.parser import Reading
 from trunkline.config.sections import Account, ServerSettings, StoreSettings, WorkerSettings
-from trunkline.events.intake import NumberRules, Route
+from trunkline.errors import Mistake, TrunklineError
+from trunkline.events.intake import NumberRules
+from trunkline.events.routing import Route
 from trunkline.profiles.profile import Profile
 from trunkline.schema import secrets_within
-from trunkline.words import Mistake, TrunklineError
-
-__all__ = [
-    "Account",
-    "ConfigError",
-    "NumberRules",
-    "Route",
-    "ServerSettings",
-    "Settings",
-    "StoreSettings",
-    "WorkerSettings",
-    "load",
-]
 
 DEFAULT_FILE: Final = Path("trunkline.toml")
 

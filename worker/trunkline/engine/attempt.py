@@ -7,22 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from trunkline.bland.attach import (
-    CallFailed,
-    GateAccount,
-    SplitBatch,
-    Verdict,
-    make_scrubber,
-    no_answer,
-    read_answer,
-    request_body,
-)
+from trunkline.bland.attach import CallFailed, GateAccount, SplitBatch, Verdict, no_answer, read_answer, request_body
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.engine.permits import OutOfTime, Permits, Stopped
 from trunkline.engine.read_back import Checked, check
 from trunkline.engine.settlement import settlement_of
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.profile import Profile
+from trunkline.redaction import make_scrubber
 from trunkline.store.model import Batch, Gate, SealedPassword, Settlement, Trouble
 from trunkline.store.vault import Vault, VaultLocked
 from trunkline.telemetry.logs import Log, logger

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final, Literal, assert_never
 
 from trunkline.bland.attach import Attached, Dead, Outcome, Retry, Verify
-from trunkline.events.event import DeadCode
+from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import RetryRules
 
 GRID_MS: Final = 1000  # times are whole seconds, so that what failed together goes together again

@@ -20,7 +20,7 @@ from trunkline.bland.attach import (
 )
 from trunkline.engine.backoff import settlement
 from trunkline.engine.read_back import Checked
-from trunkline.events.event import DeadCode
+from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import Profile
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
 

@@ -16,32 +16,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from trunkline.words import (
-    DeadCode,
-    InvalidEvent,
-    Mistake,
-    Refusal,
-    RefusalCode,
-    State,
-    TrunklineError,
-    did_you_mean,
-    printable,
-)
-
-__all__ = [
-    "WIRE_VERSION",
-    "DeadCode",
-    "InvalidEvent",
-    "Mistake",
-    "NumberEvent",
-    "Refusal",
-    "RefusalCode",
-    "State",
-    "TrunklineError",
-    "metadata_json",
-    "parse_event",
-    "to_wire",
-]
+from trunkline.errors import InvalidEvent, Mistake
+from trunkline.text import did_you_mean, printable
 
 WIRE_VERSION: Final = 1
 DEFAULT_SOURCE: Final = "api"

@@ -9,11 +9,10 @@ from pydantic import field_validator
 
 from trunkline.events.event import EPOCH, NumberEvent, metadata_json
 from trunkline.events.phone import Check, NumberRefused, identity
-from trunkline.events.routing import Candidate, Route, When, known_region, prepare, routed
+from trunkline.events.routing import Candidate, Route, known_region, routed
+from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.schema import Table
-from trunkline.words import Refusal, RefusalCode, did_you_mean, printable
-
-__all__ = ["Delivery", "NumberRules", "ProfileRule", "Route", "When", "prepare", "take_in"]
+from trunkline.text import did_you_mean, printable
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

@@ -14,7 +14,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, ValidationResult
 from phonenumbers.shortnumberinfo import is_valid_short_number
 
-from trunkline.words import TrunklineError
+from trunkline.errors import TrunklineError
 
 Check: TypeAlias = Literal["possible", "valid"]
 

@@ -10,7 +10,7 @@ from pydantic import Field, PlainValidator, field_validator
 from trunkline.events.number_traits import TYPES, Traits
 from trunkline.events.phone import Check, NumberRefused, normalise, regions
 from trunkline.schema import Fault, Name, Table, Text, fault
-from trunkline.words import did_you_mean
+from trunkline.text import did_you_mean
 
 _ANY_NUMBER: Final = "+14155550100"
 _PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.store.model import AccountBook, Books, Entry, ProfileBook
 from trunkline.timestamps import rfc3339
 

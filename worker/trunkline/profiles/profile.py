@@ -7,35 +7,15 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field, ValidationError
 
+from trunkline.errors import Mistake
 from trunkline.profiles.directions import (
-    CustomHeader,
     Direction,
-    Headers,
     Options,
-    RegisterAuth,
-    UuiHeader,
     items_of,
     part_of,
 )
 from trunkline.profiles.sip_uri import endpoint_port
-from trunkline.schema import Fault, Name, Resolve, Secret, SecretUnresolved, Table, Text, mistakes_of, plain, rising
-from trunkline.words import Mistake
-
-__all__ = [
-    "BatchRules",
-    "CustomHeader",
-    "Direction",
-    "Headers",
-    "Options",
-    "Profile",
-    "RegisterAuth",
-    "RetryRules",
-    "Secret",
-    "SecretUnresolved",
-    "UuiHeader",
-    "parse_profiles",
-    "profile_to_toml",
-]
+from trunkline.schema import Fault, Name, Resolve, Secret, Table, Text, mistakes_of, plain, rising
 
 DEFAULT_ACCOUNT: Final = "default"
 

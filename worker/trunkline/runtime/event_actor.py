@@ -8,8 +8,10 @@ from threading import Event
 from typing import Final
 
 from trunkline.config.settings import Settings
-from trunkline.events.event import RefusalCode, TrunklineError, parse_event
+from trunkline.errors import TrunklineError
+from trunkline.events.event import parse_event
 from trunkline.events.intake import Delivery, ProfileRule, take_in
+from trunkline.lifecycle import RefusalCode
 from trunkline.store import Store, StoreError, StoreUnavailable
 from trunkline.store.model import Pushed
 from trunkline.telemetry.logs import Log, logger

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 
 FailedShape = Literal["object", "string", "number_error", "nested", "list"]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 
 import redis
 
-from trunkline.events.event import RefusalCode
 from trunkline.events.intake import Delivery
+from trunkline.lifecycle import RefusalCode
 from trunkline.store import scripts
 from trunkline.store.connection import Client, Durability, translated
 from trunkline.store.model import (

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from trunkline.events.event import RefusalCode, State, TrunklineError
+from trunkline.errors import TrunklineError
+from trunkline.lifecycle import RefusalCode, State
 
 STATES: dict[str, State] = {
     "q": State.queued,

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from trunkline.events.event import State
+from trunkline.lifecycle import State
 from trunkline.store import standing
 from trunkline.store.client import Store
 from trunkline.store.connection import translated

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from trunkline.events.event import RefusalCode
+from trunkline.lifecycle import RefusalCode
 from trunkline.store.client import PREFIX, Store
 from trunkline.store.connection import translated
 from trunkline.store.model import StoreError
 from trunkline.telemetry.logs import Log, logger
-from trunkline.words import printable
+from trunkline.text import printable
 
 NOT_FETCHED: Final = "not_fetched"  # the numbers of an event were to be asked of a carrier, and it did not give them
 CODES: Final = (*(code.value for code in RefusalCode), NOT_FETCHED)

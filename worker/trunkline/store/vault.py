@@ -17,7 +17,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from pydantic import SecretStr
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline.store.client import PREFIX, Store
 from trunkline.store.connection import translated
 from trunkline.store.model import SealedPassword

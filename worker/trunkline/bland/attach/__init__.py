@@ -32,8 +32,6 @@ from trunkline.bland.attach.read_back_proof import (
     read_detail,
 )
 from trunkline.bland.attach.request import request_body
-from trunkline.http.retry_after import parse_retry_after, quick_repeat_wait_s
-from trunkline.redaction import clip, make_scrubber
 
 __all__ = [
     "UNKNOWN",
@@ -57,14 +55,10 @@ __all__ = [
     "Verdict",
     "Verify",
     "by_api_clock",
-    "clip",
     "has_unreadable_fields",
-    "make_scrubber",
     "no_answer",
-    "parse_retry_after",
     "present",
     "proof",
-    "quick_repeat_wait_s",
     "read_answer",
     "read_detail",
     "request_body",

@@ -22,8 +22,8 @@ from trunkline.bland.attach.outcomes import (
     Verify,
 )
 from trunkline.bland.attach.wording import account_kind, is_about_a_number, likeness, trouble_of_number
-from trunkline.events.event import DeadCode
 from trunkline.http.retry_after import retry_after
+from trunkline.lifecycle import DeadCode
 from trunkline.redaction import clip, make_scrubber
 
 Scrub = Callable[[str], str]

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from trunkline.bland.attach.envelope import Json
-from trunkline.profiles.profile import Direction, Profile
+from trunkline.profiles.directions import Direction
+from trunkline.profiles.profile import Profile
 
 _ENDPOINT: Final = re.compile(r"(?:sips?:)?(?:[^@]*@)?(\[[^\]]*\]|[^:;]*)(?::([0-9]+))?.*", re.IGNORECASE | re.DOTALL)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from trunkline.events.event import DeadCode
+from trunkline.lifecycle import DeadCode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from trunkline.profiles.profile import Profile, Secret
+from trunkline.profiles.profile import Profile
+from trunkline.schema import Secret
 
 
 def request_body(profile: Profile, numbers: Sequence[str]) -> dict[str, object]:

@@ -29,7 +29,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from trunkline.events.event import TrunklineError
+from trunkline.errors import TrunklineError
 
 HOST: Final = "127.0.0.1"
 POLL_S: Final = 0.02

@@ -26,8 +26,6 @@ from trunkline.store.embedded import process as valkey
 from trunkline.store.embedded.process import HOST, Answer, EmbeddedError, Home, State
 from trunkline.store.pooling import Pool, TcpConnection
 
-__all__ = ["EmbeddedError", "EmbeddedServer"]
-
 ANSWER_S: Final = 15.0  # a server that is alive and not loading answers within this
 GREETING_S: Final = 2.0
 STOP_S: Final = 20.0

@@ -1,4 +1,4 @@
-"""Opens the store that the settings name: an embedded server, or one by URL, examined before anything is kept in it."""
+"""From settings to a store that is fit for use, and to the policies that are published in it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from trunkline.store import Store, StoreError, StoreUnavailable, StoreUnfit, con
 from trunkline.store.connection import CONNECTION, translated
 from trunkline.store.embedded.server import EmbeddedServer
 from trunkline.store.examining import examine, note_versions
+from trunkline.store.model import AccountRule, Policies, ProfilePolicy
 from trunkline.store.rights import examine_rights, examine_rights_of_hints
 
 FOR_DRAMATIQ: Final[dict[str, Any]] = CONNECTION | {"decode_responses": False}  # its messages are bytes
@@ -92,3 +93,25 @@ def _broker(settings: Settings, client: redis.Redis) -> redis.Redis:
         db = int(client.connection_pool.connection_kwargs.get("db") or 0)
         broker.connection_pool.connection_kwargs["db"] = db + BROKER_DB
     return broker
+
+
+def policies_of(settings: Settings) -> Policies:
+    """What the scripts need of each account and profile."""
+    keyed = settings.keyed_hash()
+    return Policies(
+        accounts={
+            name: AccountRule(account.max_concurrency, round(1000 / account.requests_per_second, 3))
+            for name, account in settings.accounts.items()
+        },
+        profiles={
+            name: ProfilePolicy(
+                account=profile.account,
+                max_size=profile.batch.max_size,
+                max_wait_ms=int(profile.batch.max_wait_s * 1000),
+                fingerprint=profile.fingerprint(settings.accounts[profile.account].base_url, keyed),
+                directions="".join(kind[0] for kind in profile.direction_types),
+                trunk=profile.trunk_id is not None,
+            )
+            for name, profile in settings.profiles.items()
+        },
+    )
