@@ -18,7 +18,7 @@ from support.http_servers import answering, behaving, hanging
 from support.store_steps import claim, number, publish, push
 from trunkline.bland.client import BlandApi
 from trunkline.config.sections import Account
-from trunkline.engine.attempt import Trip
+from trunkline.engine.attempt import Attempt
 from trunkline.engine.backoff import gate_delay_s
 from trunkline.engine.permits import Permits
 from trunkline.engine.shared_listing import SharedListing
@@ -47,7 +47,7 @@ def carried(
 ) -> Settlement:
     account = Account.model_validate({"name": "default", "base_url": base_url, "key": None, "timeout_s": seconds})
     with closing(BlandApi(account, sleep=lambda _: None)) as api:
-        return Trip(
+        return Attempt(
             batch,
             profile,
             api,
@@ -58,7 +58,7 @@ def carried(
             vault=Vault(store, SecretStr("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")),
             scrub=str,
             gate_s=lambda wish: gate_delay_s(1, 300, 900, wish),
-        ).make()
+        ).run()
 
 
 def configured(*numbers: str, **more: Any) -> bytes:

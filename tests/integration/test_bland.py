@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from support.http_servers import answering, behaving, dripping, hanging, saying
-from trunkline.bland.client import LARGEST_BODY, PAUSES_S, BlandApi, NotSent, Unanswered
+from trunkline.bland.client import MAX_BODY_BYTES, PAUSES_S, BlandApi, NotSent, Unanswered
 from trunkline.config.sections import Account
 from trunkline.schema import Secret
 
@@ -270,7 +270,7 @@ def test_an_answer_that_takes_its_time_is_unknown_at_the_deadline(how: str, limi
 def test_an_answer_that_is_too_large_is_not_kept() -> None:
     def flood(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        for _ in range(LARGEST_BODY // 1_000_000 + 2):
+        for _ in range(MAX_BODY_BYTES // 1_000_000 + 2):
             connection.sendall(b" " * 1_000_000)
 
     with behaving(flood) as (url, _), pytest.raises(Unanswered) as raised:

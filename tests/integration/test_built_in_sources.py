@@ -31,7 +31,7 @@ from support.source_samples import (
 from trunkline.bootstrap import policies_of
 from trunkline.store import Store, rejections
 from trunkline.store.queries import books, entries_of
-from trunkline.store.rejections import Kept
+from trunkline.store.rejections import StoredRejection
 from trunkline_producers.sources import presets
 
 ACK = "<Ack>true</Ack>"
@@ -66,7 +66,7 @@ def states(site: Site, number: str) -> list[str]:
     return [entry.state.value for entry in entries_of(site.store, number)]
 
 
-def kept(site: Site) -> list[Kept]:
+def kept(site: Site) -> list[StoredRejection]:
     return rejections.listed(site.store)
 
 

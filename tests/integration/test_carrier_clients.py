@@ -27,7 +27,7 @@ from support.http_servers import Reply, Seen, answering, behaving, dripping, han
 from trunkline.schema import Secret
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.bandwidth import Bandwidth
-from trunkline_producers.carriers.client import LARGEST_BODY
+from trunkline_producers.carriers.client import MAX_BODY_BYTES
 from trunkline_producers.carriers.didww import Didww, numbers_of_order
 from trunkline_producers.carriers.inventory import Inventory
 from trunkline_producers.carriers.telnyx import Telnyx, numbers_of_porting_order
@@ -235,7 +235,10 @@ def test_a_carrier_that_is_not_there_is_unavailable(naps: Naps) -> None:
 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
-    with answering((200, {}, b" " * (LARGEST_BODY + 1))) as (url, _), pytest.raises(CarrierUnreadable, match="larger"):
+    with (
+        answering((200, {}, b" " * (MAX_BODY_BYTES + 1))) as (url, _),
+        pytest.raises(CarrierUnreadable, match="larger"),
+    ):
         listed(client(Telnyx, api(url)))
 
 

@@ -175,7 +175,7 @@ def test_a_push_is_bounded_however_much_waits(counting: Counting, monkeypatch: p
 def test_more_than_may_wait_is_sent_away_and_nothing_of_it_stored(
     counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "MOST_WAITING", 10)
+    monkeypatch.setattr(group_commit, "MAX_WAITING", 10)
 
     async def work(enqueuer: AsyncEnqueuer) -> list[Summary | BaseException]:
         counting.go.clear()

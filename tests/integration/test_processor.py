@@ -17,7 +17,7 @@ from trunkline.bland.client import BlandApi
 from trunkline.bootstrap import policies_of
 from trunkline.config.sections import Account
 from trunkline.config.settings import Settings
-from trunkline.engine.processor import Desk, Provisioner
+from trunkline.engine.processor import AccountApi, BatchProcessor
 from trunkline.lifecycle import State
 from trunkline.profiles.directions import Direction
 from trunkline.profiles.profile import BatchRules, Profile
@@ -35,7 +35,7 @@ PROFILE = Profile(name="support", directions=(Direction(type="inbound"),), batch
 class Worker:
     """One thread's work, and what it logs."""
 
-    provisioner: Provisioner
+    provisioner: BatchProcessor
     seen: Seen
     logged: list[str] = field(default_factory=list)
 
@@ -60,10 +60,10 @@ def working(
         settings = Settings(accounts={"default": account}, profiles={"support": PROFILE})
         store.publish(policies_of(settings))
         with closing(BlandApi(account)) as api:
-            desks = {"default": Desk(api, url, 30.0, 900.0)}
+            apis = {"default": AccountApi(api, url, 30.0, 900.0)}
             yield Worker(
-                Provisioner(
-                    store, profiles=settings.profiles, desks=desks, vault=Vault(store, None), scrub=str, lease_s=lease_s
+                BatchProcessor(
+                    store, profiles=settings.profiles, apis=apis, vault=Vault(store, None), scrub=str, lease_s=lease_s
                 ),
                 seen,
             )

@@ -20,9 +20,9 @@ from support.store_steps import claim, number, publish, push, sent, settle
 from trunkline.bland.attach import request_body
 from trunkline.bland.client import BlandApi
 from trunkline.config.sections import Account
-from trunkline.engine.attempt import Trip
+from trunkline.engine.attempt import Attempt
 from trunkline.engine.permits import OutOfTime, Permits
-from trunkline.engine.read_back import MOST_DETAILS, Checked, check
+from trunkline.engine.read_back import MAX_DETAILS, ReadBack, read_back
 from trunkline.engine.settlement import settlement_of
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.directions import Direction
@@ -49,17 +49,17 @@ def calling(sandbox: Sandbox) -> Iterator[BlandApi]:
     api.close()
 
 
-def asked(base_url: str, batch: Batch) -> Checked:
+def asked(base_url: str, batch: Batch) -> ReadBack:
     """A check by an API at this address."""
     account = Account(name="default", base_url=base_url, key=Secret("key", SecretStr("sandbox-key")))
     with closing(BlandApi(account)) as api:
         now, listings = time.monotonic(), SharedListing(api)
-        return check(
+        return read_back(
             batch, PROFILE, api, listings, claimed=now, deadline=now + 10, permit=lambda: None, scrub=str
         )  # fmt: skip
 
 
-def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 1000) -> Checked:
+def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 1000) -> ReadBack:
     """A check that has so much time, and leave for so many requests."""
     left = iter(range(permits))
 
@@ -70,7 +70,7 @@ def checked(sandbox: Sandbox, batch: Batch, *, seconds: float, permits: int = 10
     with calling(sandbox) as api:
         now = time.monotonic()
         listings = SharedListing(api)
-        return check(batch, PROFILE, api, listings, claimed=now, deadline=now + seconds, permit=permit, scrub=str)
+        return read_back(batch, PROFILE, api, listings, claimed=now, deadline=now + seconds, permit=permit, scrub=str)
 
 
 def attached(sandbox: Sandbox, numbers: tuple[Leased, ...]) -> None:
@@ -121,7 +121,7 @@ def test_nothing_read_back_is_a_doubt_that_stays() -> None:
 
 
 PAGE = {"on": "numbers", "body": "<html>"}
-MANY = tuple(Leased(f"+1415200{i:04d}", verify="d", sent_ms=0) for i in range(MOST_DETAILS + 1))
+MANY = tuple(Leased(f"+1415200{i:04d}", verify="d", sent_ms=0) for i in range(MAX_DETAILS + 1))
 
 
 def test_numbers_whose_listing_cant_be_used_are_asked_one_by_one_if_they_are_few() -> None:
@@ -129,8 +129,8 @@ def test_numbers_whose_listing_cant_be_used_are_asked_one_by_one_if_they_are_few
         attached(sandbox, MANY)
         sandbox.script([PAGE, {"on": "numbers", "status": 404}])
         for _ in range(2):
-            read = checked(sandbox, replace(BATCH, numbers=MANY[:MOST_DETAILS]), seconds=10)
-            assert len(read.attached) == MOST_DETAILS
+            read = checked(sandbox, replace(BATCH, numbers=MANY[:MAX_DETAILS]), seconds=10)
+            assert len(read.attached) == MAX_DETAILS
 
 
 def test_many_numbers_whose_listing_cant_be_used_are_not_read_back() -> None:
@@ -157,7 +157,7 @@ def test_a_listing_at_hand_is_used_if_it_began_after_what_it_shall_prove(
         listings = SharedListing(api)
         began = time.monotonic()
         listings.read([each.number for each in numbers], since=began, deadline=began + 5, permit=lambda: None)
-        check(
+        read_back(
             replace(BATCH, numbers=numbers), PROFILE, api, listings,
             claimed=began + age_ms / 1000, deadline=began + 10, permit=lambda: None, scrub=str,
         )  # fmt: skip
@@ -173,13 +173,13 @@ def test_a_listing_at_hand_before_a_call_lets_the_next_one_prove_it(at_hand: boo
         listings = SharedListing(api)
         if at_hand:
             listings.read(["+14155550100"], since=0, deadline=now + 10, permit=lambda: None)
-        before = check(replace(BATCH, numbers=numbers), PROFILE, api, listings, **times)
+        before = read_back(replace(BATCH, numbers=numbers), PROFILE, api, listings, **times)
         assert before.to_send == numbers
         attached(sandbox, numbers)  # and the answer is lost
         lost = tuple(
             replace(each, verify="d", sent_ms=0, known_absent=each.number in before.absent) for each in numbers
         )
-        after = check(replace(BATCH, numbers=lost), PROFILE, api, SharedListing(api), **times)
+        after = read_back(replace(BATCH, numbers=lost), PROFILE, api, SharedListing(api), **times)
     assert (len(after.attached), len(after.to_send)) == ((100, 0) if at_hand else (0, 100))
 
 
@@ -191,7 +191,7 @@ def test_what_is_listed_in_doubt_or_not_covered_does_not_count_as_absent() -> No
         listings = SharedListing(api)
         listings.read(["+14155550100"], since=0, deadline=now + 10, permit=lambda: None)
         batch = replace(BATCH, numbers=(listed, doubtful, new))
-        found = check(batch, PROFILE, api, listings, claimed=now, deadline=now + 10, permit=lambda: None, scrub=str)
+        found = read_back(batch, PROFILE, api, listings, claimed=now, deadline=now + 10, permit=lambda: None, scrub=str)
     assert found.absent == (new.number,)
 
 
@@ -233,7 +233,7 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
     push(store, new)
     with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
         attached(sandbox, (Leased(in_doubt),))
-        trip = Trip(
+        attempt = Attempt(
             claim(store),
             PROFILE,
             api,
@@ -245,6 +245,6 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
             scrub=str,
             gate_s=lambda _: 1.0,
         )
-        settlement = trip.make()
+        settlement = attempt.run()
     assert settlement.attached == (in_doubt,)
     assert [(each.number, each.kind) for each in settlement.others] == [(new, "back")]

@@ -17,7 +17,7 @@ from trunkline.bootstrap import policies_of
 from trunkline.events.routing import Route, When
 from trunkline.store import Store, rejections
 from trunkline.store.queries import books, entries_of
-from trunkline.store.rejections import Kept
+from trunkline.store.rejections import StoredRejection
 
 GOOD, OTHER, BRITISH = "+14155550100", "+14155550101", "+442071838750"
 OPEN = {"verify": {"scheme": "none"}}
@@ -71,7 +71,7 @@ def event(event_id: str = "evt_1", *numbers: str, **more: Any) -> str:
     return json.dumps({"event_id": event_id, "numbers": numbers or (GOOD,), **more})
 
 
-def kept(site: Site) -> list[Kept]:
+def kept(site: Site) -> list[StoredRejection]:
     return rejections.listed(site.store)
 
 

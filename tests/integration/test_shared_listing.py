@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from support.http_servers import answering, behaving, hanging
 from trunkline.bland.attach import ListedNumber, Listing, ListingUnusable
-from trunkline.bland.client import LARGEST_BODY, BlandApi, Exchange, NotSent, Unanswered
+from trunkline.bland.client import MAX_BODY_BYTES, BlandApi, Exchange, NotSent, Unanswered
 from trunkline.config.sections import Account
 from trunkline.engine.permits import Stopped
 from trunkline.engine.shared_listing import SharedListing
@@ -129,12 +129,12 @@ def test_a_listing_larger_than_any_other_answer_may_be_is_read_to_its_end() -> N
 
     def endless() -> Iterator[bytes]:
         yield b'{"data":{"numbers":[' + piece
-        for _ in range(LARGEST_BODY // len(piece) + 1):
+        for _ in range(MAX_BODY_BYTES // len(piece) + 1):
             yield b"," + piece
         yield b"]}}"
 
     octets = b"".join(endless())
-    assert len(octets) > LARGEST_BODY
+    assert len(octets) > MAX_BODY_BYTES
     with answering((200, {}, octets)) as (url, _), shared(url) as listings:
         listing = read(listings, "+14150000007", "+14150001000", seconds=60)
     assert isinstance(listing, Listing)

@@ -18,7 +18,7 @@ from support.store_steps import go_on, is_sound
 from trunkline.store import Durability, Store, StoreUnavailable, queries, rejections
 from trunkline.store.client import PREFIX
 from trunkline.store.connection import CONNECTION
-from trunkline.store.rejections import Kept, KeptFull, Rejection
+from trunkline.store.rejections import Rejection, RejectionsFull, StoredRejection
 
 HEADERS = {"content-type": "application/json", "ce-type": "x"}
 
@@ -41,12 +41,12 @@ def refused(store: Store, *several: Rejection, most_bytes: int, comes_again: boo
     """Whether none of them was kept, and nothing was changed by that."""
     before = rejections.listed(store), rejections.bytes_kept(store), queries.books(store).events
     for each in several:
-        with pytest.raises(KeptFull, match="max_kept_bytes"):
+        with pytest.raises(RejectionsFull, match="max_kept_bytes"):
             keep(store, each, most_bytes=most_bytes, comes_again=comes_again)
     return (rejections.listed(store), rejections.bytes_kept(store), queries.books(store).events) == before
 
 
-def ids(found: list[Kept]) -> list[int]:
+def ids(found: list[StoredRejection]) -> list[int]:
     return [int(kept.id, 16) for kept in found]
 
 
@@ -224,7 +224,7 @@ def test_the_bound_and_the_books_hold_and_what_was_kept_stays_whatever_comes(
             rejections.drop(store, [one.id])
             there.discard(one.id)
         else:
-            with suppress(KeptFull):
+            with suppress(RejectionsFull):
                 keep(store, one, most_bytes=4_000, renew=what == "new")
                 there |= {one.id} if what == "new" else set()
         assert {kept.id for kept in rejections.listed(store)} == there

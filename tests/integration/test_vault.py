@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from trunkline.store import Store
-from trunkline.store.vault import KeptPassword, Vault, VaultLocked
+from trunkline.store.vault import StoredPassword, Vault, VaultLocked
 
 FIELD = "{tl}:secret:pbx"
 
@@ -42,9 +42,9 @@ def test_a_password_is_shown_with_its_time_its_batch_and_its_numbers(store: Stor
     keep(store, vault, "not-noted", at_ms=1)
     keep(store, vault, "of-nobody", at_ms=3, batch="1-b", numbers={})  # how Lua writes an empty list
     assert vault.passwords("pbx")[0] == (
-        KeptPassword(SecretStr("not-noted"), 1),
-        KeptPassword(SecretStr("noted"), 2, "1-a", ("+14155550100",)),
-        KeptPassword(SecretStr("of-nobody"), 3, "1-b"),
+        StoredPassword(SecretStr("not-noted"), 1),
+        StoredPassword(SecretStr("noted"), 2, "1-a", ("+14155550100",)),
+        StoredPassword(SecretStr("of-nobody"), 3, "1-b"),
     )
 
 

@@ -12,7 +12,7 @@ import redis
 
 from support.store_audit import found_at_once, found_in_slices
 from support.store_comparing import differences, sight
-from support.store_model import ACCOUNTS, FUTURE_MS, MOST_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
+from support.store_model import ACCOUNTS, FUTURE_MS, MAX_WAITING, NUMBERS, OPEN, PROFILES, Model, Name, configuration
 from trunkline.lifecycle import State
 from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
@@ -172,7 +172,7 @@ class Driver:
         raw.config_set("maxmemory", "0")
         raw.flushdb()
         self.store, self.raw = store, raw
-        self.store.max_waiting = MOST_WAITING
+        self.store.max_waiting = MAX_WAITING
         self.model, self.api = Model(self._is_contended), Api()
         self.held: list[Held] = []
         self.over: list[Held] = []

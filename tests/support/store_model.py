@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 FUTURE_MS = 60_000  # further ahead no time is believed
 STEP_MS = 2_000  # so far back is no jitter of the clock
 FORCED_MS = 60_000  # how long a forced event is remembered
-MOST_WAITING = 20  # small enough that a run of the machine meets queue_full now and then
+MAX_WAITING = 20  # small enough that a run of the machine meets queue_full now and then
 ALIKE = 3  # so many numbers refused alike put a profile to the test
 
 ACCOUNTS = {"alpha": AccountRule(2, 0), "beta": AccountRule(1, 250.0)}
@@ -248,7 +248,7 @@ class Model:
         if known:
             self.events["duplicate"] += 1
             return Pushed(True, 0, 0, ())
-        if len(self.names(State.queued)) + len(delivery.numbers) > MOST_WAITING:
+        if len(self.names(State.queued)) + len(delivery.numbers) > MAX_WAITING:
             self.events["rejected"] += 1
             return Pushed(False, 0, 0, tuple((i, RefusalCode.queue_full) for i in range(len(delivery.numbers))))
         unknown = [i for i, (profile, _) in enumerate(delivery.numbers) if profile not in self.profiles]

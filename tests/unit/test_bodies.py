@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trunkline_producers.webhooks.bodies import (
-    DEEPEST,
-    MOST_FIELDS,
+    MAX_DEPTH,
+    MAX_FIELDS,
     Unreadable,
     read_body,
     read_form,
@@ -98,15 +98,15 @@ def test_elements_may_lie_in_one_another_only_so_deep() -> None:
     def nested(depth: int) -> bytes:
         return b"<a>" * depth + b"</a>" * depth
 
-    read_xml(nested(DEEPEST))
+    read_xml(nested(MAX_DEPTH))
     with pytest.raises(Unreadable, match="not XML"):
-        read_xml(nested(DEEPEST + 2))
+        read_xml(nested(MAX_DEPTH + 2))
 
 
 def test_a_form_has_a_limit() -> None:
-    assert len(read_form("&".join(f"f{index}=" for index in range(MOST_FIELDS)).encode())) == MOST_FIELDS
-    with pytest.raises(Unreadable, match=f"at most {MOST_FIELDS} fields"):
-        read_form(b"a=1&" * (MOST_FIELDS + 1))
+    assert len(read_form("&".join(f"f{index}=" for index in range(MAX_FIELDS)).encode())) == MAX_FIELDS
+    with pytest.raises(Unreadable, match=f"at most {MAX_FIELDS} fields"):
+        read_form(b"a=1&" * (MAX_FIELDS + 1))
 
 
 @pytest.mark.parametrize(

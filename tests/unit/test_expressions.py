@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trunkline_producers.webhooks.expressions import LONGEST, Expression, ExpressionFailed, compiled
+from trunkline_producers.webhooks.expressions import MAX_LENGTH, Expression, ExpressionFailed, compiled
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 json_like = st.recursive(
@@ -44,8 +44,8 @@ def deep(depth: int, inside: object = 1, *, name: str = "") -> Any:
 
 @pytest.mark.filterwarnings("ignore:deprecated string literal syntax:PendingDeprecationWarning")  # `text`, which works
 @given(st.text() | token_text)
-@example("[" * LONGEST)
-@example("!" * LONGEST)
+@example("[" * MAX_LENGTH)
+@example("!" * MAX_LENGTH)
 @example("a." * 900 + "a")
 @example("(" * 900 + "a" + ")" * 900)
 @example("not_null(" * 200 + "a" + ")" * 200)
@@ -66,7 +66,7 @@ def test_any_text_is_an_expression_or_refused_with_one_line(text: str) -> None:
     ("text", "said"),
     [
         ("", "must be a JMESPath expression of at most 2000 characters"),
-        ("a" * (LONGEST + 1), "must be a JMESPath expression of at most 2000 characters"),
+        ("a" * (MAX_LENGTH + 1), "must be a JMESPath expression of at most 2000 characters"),
         ("a[", "is not JMESPath: "),
         ("a..b", "is not JMESPath: "),
         ("lenght(a)", 'calls lenght(), which is no function of JMESPath; did you mean "length"?'),

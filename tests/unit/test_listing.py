@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.bland.attach import ListedNumber, Listing, ListingReader, ListingUnusable
-from trunkline.bland.attach.listing import LARGEST_ITEM
+from trunkline.bland.attach.listing import MAX_ITEM_BYTES
 
 A, B = "+14155550100", "+14155550101"
 BOTH, INBOUND = ListedNumber(frozenset({"inbound", "outbound"})), ListedNumber(frozenset({"inbound"}))
@@ -104,7 +104,7 @@ def test_a_part_without_an_end_is_given_up_soon(start: bytes) -> None:
     reader = ListingReader({A})
     with pytest.raises(ListingUnusable):  # noqa: PT012 - it takes as many pieces as it takes
         reader.feed(start)
-        for _ in range(2 * LARGEST_ITEM // 65_536):
+        for _ in range(2 * MAX_ITEM_BYTES // 65_536):
             reader.feed(b"1," * 32_768 if start.endswith(b",") else b"x" * 65_536)
 
 

@@ -13,8 +13,8 @@ from trunkline.errors import InvalidEvent
 from trunkline.events.event import MAX_EVENT_ID, MAX_NUMBERS, NumberEvent, parse_event, to_wire
 from trunkline_producers.webhooks.expressions import compiled
 from trunkline_producers.webhooks.mapping import (
-    LEAST_NO_NUMBER,
-    MOST_NUMBERS,
+    MAX_WEBHOOK_NUMBERS,
+    NUMBER_CEILING,
     Case,
     EventId,
     Fetch,
@@ -120,7 +120,7 @@ def test_numbers_are_text_whole_numbers_and_lists_of_them(value: object, numbers
     assert list(numbers_in(value)) == numbers
 
 
-@pytest.mark.parametrize("value", [True, 1.5, {"a": 1}, [NUMBER, {}], LEAST_NO_NUMBER, -LEAST_NO_NUMBER])
+@pytest.mark.parametrize("value", [True, 1.5, {"a": 1}, [NUMBER, {}], NUMBER_CEILING, -NUMBER_CEILING])
 def test_what_is_neither_is_a_mistake(value: object) -> None:
     with pytest.raises(InvalidEvent, match="number: is neither text nor a list of texts"):
         list(numbers_in(value))
@@ -136,7 +136,7 @@ def test_many_numbers_are_several_events_that_hold_each_once_in_their_order() ->
 
 
 def test_more_numbers_than_a_webhook_may_hold_are_a_mistake() -> None:
-    (fault,) = mapped({"number": ["1"] * (MOST_NUMBERS + 1)}).faults
+    (fault,) = mapped({"number": ["1"] * (MAX_WEBHOOK_NUMBERS + 1)}).faults
     assert str(fault) == "number: there are 100001; 100000 are the most of one webhook"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from trunkline.bland.attach import Attached, CallFailed, Dead, GateAccount, Outcomes, Retry, Verdict, Verify
 from trunkline.engine.backoff import retry_at_ms
-from trunkline.engine.read_back import Checked, ReadTrouble
+from trunkline.engine.read_back import ReadBack, ReadTrouble
 from trunkline.engine.settlement import settlement_of
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.directions import Direction
@@ -35,14 +35,14 @@ def failed(*outcomes: Retry | Verify) -> CallFailed:
 
 
 def settled(
-    checked: Checked, verdict: Verdict | None, *, gate: Gate | None = None, trouble: Trouble | None = TROUBLE
+    checked: ReadBack, verdict: Verdict | None, *, gate: Gate | None = None, trouble: Trouble | None = TROUBLE
 ) -> Settlement:
     everybody = (*checked.to_send, *checked.unanswered, *checked.later, *(Leased(each) for each in checked.attached))
     return settlement_of(batch(*everybody), PROFILE, checked, verdict, gate=gate, trouble=trouble)
 
 
-def sending(*numbers: Leased, **more: object) -> Checked:
-    return replace(Checked((), (), numbers), **more)  # type: ignore[arg-type]
+def sending(*numbers: Leased, **more: object) -> ReadBack:
+    return replace(ReadBack((), (), numbers), **more)  # type: ignore[arg-type]
 
 
 def by_number(settlement: Settlement) -> Mapping[str, Other]:
@@ -153,7 +153,7 @@ UNREAD = ReadTrouble("http_500", "GET /v1/sip answers 500, which can't be used")
 @pytest.mark.parametrize("attempts", [0, 2, 50])
 def test_a_failed_read_back_spends_no_attempt_and_is_counted_apart(verify: str, attempts: int) -> None:
     number = Leased(A, attempts=attempts, verify=verify, attached_under="fp")  # type: ignore[arg-type]
-    told = settled(Checked((), (), (), (number,), UNREAD), None)
+    told = settled(ReadBack((), (), (), (number,), UNREAD), None)
     (other,) = told.others
     assert (other.kind, other.free, other.unread, other.code) == ("verify", True, True, "http_500")
     assert told.trouble == TROUBLE  # without `paid`: a check kills nobody
@@ -161,7 +161,7 @@ def test_a_failed_read_back_spends_no_attempt_and_is_counted_apart(verify: str, 
 
 
 def test_numbers_that_were_not_in_the_call_are_named_so_that_nothing_is_thought_of_them() -> None:
-    checked = Checked((), (), (Leased(A),), (Leased(B, verify="c"),), UNREAD, later=(Leased(C, verify="d"),))
+    checked = ReadBack((), (), (Leased(A),), (Leased(B, verify="c"),), UNREAD, later=(Leased(C, verify="d"),))
     told = settled(checked, Outcomes({A: Attached(A)}), trouble=None)
     assert set(told.unsent) == {B, C}
     assert (told.attached, told.healthy) == ((A,), True)
@@ -170,7 +170,7 @@ def test_numbers_that_were_not_in_the_call_are_named_so_that_nothing_is_thought_
 
 
 def test_trouble_with_the_account_sends_everything_back_as_it_was() -> None:
-    checked = Checked((), (), (Leased(A),), (Leased(B, verify="c"),), UNREAD)
+    checked = ReadBack((), (), (Leased(A),), (Leased(B, verify="c"),), UNREAD)
     told = settled(checked, GateAccount("auth", "401", None, explicit=True), gate=Gate(1000, "401"), trouble=None)
     assert {(each.number, each.kind) for each in told.others} == {(A, "back"), (B, "back")}
 

@@ -22,7 +22,7 @@ from trunkline.bootstrap import Opened, examine_for_work, open_store, policies_o
 from trunkline.config.sandbox import load_settings
 from trunkline.config.settings import ConfigError, Settings
 from trunkline.engine.dispatcher import BEAT_S, BEATS, Dispatcher, Hints
-from trunkline.engine.processor import Desk, Provisioner
+from trunkline.engine.processor import AccountApi, BatchProcessor
 from trunkline.errors import InvalidEvent, TrunklineError
 from trunkline.redaction import make_scrubber
 from trunkline.runtime import actors, events_queue
@@ -48,7 +48,7 @@ class App:
 
     settings: Settings
     opened: Opened
-    provisioner: Provisioner
+    provisioner: BatchProcessor
     broker: HintBroker
     attach: dramatiq.Actor[[], None]
     events: EventsBroker
@@ -143,14 +143,14 @@ def _composed(settings: Settings, opened: Opened) -> App:
     joined = registration.join(_about(settings.worker.threads, 0))
     logger().info(Log.profiles_published, profiles=len(settings.profiles), changed=joined.changed)
     scrub = make_scrubber(settings.secret_values())
-    desks = {
-        name: Desk(BlandApi(account), account.base_url, account.pause_initial_s, account.pause_max_s)
+    apis = {
+        name: AccountApi(BlandApi(account), account.base_url, account.pause_initial_s, account.pause_max_s)
         for name, account in settings.accounts.items()
     }
-    provisioner = Provisioner(
+    provisioner = BatchProcessor(
         store,
         profiles=settings.profiles,
-        desks=desks,
+        apis=apis,
         vault=Vault(store, settings.secret_key),
         scrub=scrub,
         lease_s=settings.worker.lease_s,
@@ -225,7 +225,7 @@ def _about(threads: int, busy: int) -> dict[str, str | int]:
     }  # fmt: skip
 
 
-def _work(provisioner: Provisioner) -> bool:
+def _work(provisioner: BatchProcessor) -> bool:
     try:
         return provisioner.work()
     except StoreError as error:  # a store that refuses commands may take them later; the dispatcher hints again

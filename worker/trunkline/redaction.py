@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 PLACEHOLDER: Final = "[secret]"
 SHORT: Final = 4  # below this many characters a secret is only taken out where it stands as a word of its own
 FRAGMENT: Final = 8  # a piece of base64 shorter than this would hit innocent text
-LONGEST_READ: Final = 16_384  # characters of an answer that are looked at for the sake of an excerpt
+MAX_READ_LENGTH: Final = 16_384  # characters of an answer that are looked at for the sake of an excerpt
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
@@ -29,7 +29,7 @@ def make_scrubber(secrets: Iterable[str]) -> Callable[[str], str]:
 
 def clip(text: str, scrub: Callable[[str], str], limit: int = 500) -> str:
     """At most `limit` characters on one line, scrubbed before it is cut, safe for a terminal and for UTF-8."""
-    line = _UNPRINTABLE.sub(" ", scrub(text[:LONGEST_READ])).strip()
+    line = _UNPRINTABLE.sub(" ", scrub(text[:MAX_READ_LENGTH])).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -24,7 +24,7 @@ from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadabl
 from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import (
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     asked,
     international,
     json_object,
@@ -38,7 +38,7 @@ from trunkline_producers.carriers.parsing import (
 
 TOKEN_S: Final = 3600.0  # how long a token lasts where the answer does not say
 EARLY_S: Final = 60.0  # a token is replaced so long before its end
-MOST_COUNTED: Final = 100_000  # a `page` beyond this is no count but a telephone number, which the API also uses there
+MAX_PAGE_NUMBER: Final = 100_000  # a larger `page` is no count: the API also puts telephone numbers there
 _LINK: Final = re.compile(r"<([^<>]*)>")
 _NANP: Final = "1"  # ten digits are a number of North America: what Bandwidth's first API speaks of
 _FORBIDDEN: Final = 403
@@ -147,7 +147,7 @@ def parse_numbers(body: bytes, here: str) -> Page:
         raise CarrierUnreadable(f"the answer is an error: {printable(said, 200)}")
     links = named(root, "next")
     page = page_of(_target(links[0]), "page") if links else {}
-    if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MOST_COUNTED:
+    if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MAX_PAGE_NUMBER:
         page = {"page": str(count + 1)}
     owned = read_all(items, _owned)
     return Page(tuple(each for each, in_service in owned if in_service), turned(here, **page) if page else None)
@@ -157,7 +157,7 @@ def _owned(item: Element) -> tuple[Owned, bool] | None:
     number = international(_text(item, "FullNumber") or (item.text or "").strip(), country_code=_NANP)
     if not number:
         return None
-    said = {name.lower(): printable(_text(item, name), LONGEST_TEXT) for name in ("City", "State")}
+    said = {name.lower(): printable(_text(item, name), MAX_TEXT_LENGTH) for name in ("City", "State")}
     in_service = _text(item, "Status").lower() in ("", "inservice")
     return Owned(number, metadata={name: value for name, value in said.items() if value}), in_service
 

@@ -15,11 +15,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.status import judge
 
-LARGEST_BODY: Final = 16 * 1024 * 1024  # bytes of an answer
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # bytes of an answer
 CONNECT_S: Final = 10.0
 TRIES: Final = 4
 PAUSES_S: Final = (0.2, 0.8, 2.0)  # before the repeats, where the carrier does not say when
-LONGEST_WAIT_S: Final = 60.0  # a carrier that wants more is asked again by whoever called
+MAX_WAIT_S: Final = 60.0  # a carrier that wants more is asked again by whoever called
 ROOM_S: Final = 0.5  # what a repeat must have left of the time
 
 _UNFIT: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
@@ -100,8 +100,8 @@ class CarrierHttp:
             body = bytearray()
             for chunk in answer.iter_bytes():
                 body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise CarrierUnreadable(f"{self._name}: the answer is larger than {LARGEST_BODY} bytes")
+                if len(body) > MAX_BODY_BYTES:
+                    raise CarrierUnreadable(f"{self._name}: the answer is larger than {MAX_BODY_BYTES} bytes")
                 if time.monotonic() > until:
                     raise CarrierUnavailable(f"{self._name}: the answer did not arrive whole in time")
         finally:
@@ -118,7 +118,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _worth_repeating(error: BaseException) -> bool:
-    return isinstance(error, CarrierUnavailable) and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
+    return isinstance(error, CarrierUnavailable) and (error.retry_after_s or 0.0) <= MAX_WAIT_S
 
 
 def _pause_s(state: RetryCallState) -> float:

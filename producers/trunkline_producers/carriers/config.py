@@ -32,7 +32,7 @@ _NEEDED: Final = MappingProxyType(
         "bandwidth": {"account": "is required: the account's number", "user": "is required: the client id"},
     }
 )
-_MOST: Final = MappingProxyType({"telnyx": 250, "twilio": 1000, "bandwidth": 2500, "didww": 100})
+_MAX_PAGE_SIZE: Final = MappingProxyType({"telnyx": 250, "twilio": 1000, "bandwidth": 2500, "didww": 100})
 _HOW: Final = '; write key = { env = "NAME" }'
 
 
@@ -86,7 +86,7 @@ def read_api(
         mistakes.append(Mistake(f"{place}.key", f"is required{_HOW}"))
         raw = {**raw, "key": {"env": "missing"}}
     try:
-        most = _MOST[carrier]
+        most = _MAX_PAGE_SIZE[carrier]
         given = {"url": _URLS[carrier], "page_size": most, **raw}
         table = ApiTable.model_validate(given, context={"resolve": resolve})
     except ValidationError as error:

@@ -8,11 +8,11 @@ from typing import Final
 from trunkline_producers.carriers.errors import CarrierUnreadable
 from trunkline_producers.carriers.inventory import AnyPage
 
-MOST_PAGES: Final = 20_000
+MAX_PAGES: Final = 20_000
 
 
 def walk(
-    fetch: Callable[[str], AnyPage], start: str, *, pause: Callable[[], None] = lambda: None, most: int = MOST_PAGES
+    fetch: Callable[[str], AnyPage], start: str, *, pause: Callable[[], None] = lambda: None, most: int = MAX_PAGES
 ) -> Iterator[AnyPage]:
     """Every page from `start` on, with `pause` before each but the first.
 

@@ -18,8 +18,8 @@ from trunkline.text import printable
 from trunkline_producers.carriers.errors import CarrierUnreadable
 
 Json: TypeAlias = Any
-LONGEST_TEXT: Final = 100  # characters of an id or of a value in the metadata
-LONGEST_LINK: Final = 4096
+MAX_TEXT_LENGTH: Final = 100  # characters of an id or of a value in the metadata
+MAX_LINK_LENGTH: Final = 4096
 
 _Item = TypeVar("_Item")
 _Read = TypeVar("_Read")
@@ -77,18 +77,18 @@ def text(item: Json, key: str) -> str:
 
 def carrier_id(item: Json, key: str) -> str:
     """The carrier's own id of something, fit to be kept; "" where there is none."""
-    return printable(text(item, key), LONGEST_TEXT)
+    return printable(text(item, key), MAX_TEXT_LENGTH)
 
 
 def metadata(item: Json, *keys: str) -> dict[str, str]:
     """The fields that say something, as short text that an event may carry."""
-    said = {key: printable(text(item, key), LONGEST_TEXT) for key in keys}
+    said = {key: printable(text(item, key), MAX_TEXT_LENGTH) for key in keys}
     return {key: value for key, value in said.items() if value}
 
 
 def moment(value: Json) -> datetime | None:
     """A time in ISO 8601 or RFC 2822, aware, not before 1970; None for anything else."""
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+    if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH:
         return None
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
@@ -137,7 +137,7 @@ def international(digits: str, *, country_code: str = "") -> str:
 
 def _parameters(link: Json) -> dict[str, str]:
     try:
-        if isinstance(link, str) and len(link) <= LONGEST_LINK:
+        if isinstance(link, str) and len(link) <= MAX_LINK_LENGTH:
             return dict(parse_qsl(urlsplit(link.strip()).query, max_num_fields=100))
     except ValueError:
         pass

@@ -11,7 +11,7 @@ from typing import Final
 from trunkline.text import printable
 from trunkline_producers.carriers.errors import CarrierError, CarrierRefused, CarrierUnavailable
 
-LONGEST_S: Final = 86_400.0
+MAX_S: Final = 86_400.0
 SAID: Final = 200  # characters of a refusal's own words
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?")
@@ -45,10 +45,10 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Seconds from `now`, 0 to 86400; None for nothing, and for what is neither seconds nor a date (RFC 9110)."""
     given = (value or "").strip()
     if _SECONDS.fullmatch(given):
-        return min(float(given), LONGEST_S)
+        return min(float(given), MAX_S)
     try:
         then = parsedate_to_datetime(given[:100])
         then = then.replace(tzinfo=UTC) if then.utcoffset() is None else then
-        return min(max((then - now).total_seconds(), 0.0), LONGEST_S)
+        return min(max((then - now).total_seconds(), 0.0), MAX_S)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

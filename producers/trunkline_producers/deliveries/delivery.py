@@ -22,7 +22,7 @@ from trunkline_producers.webhooks.mapping import Mapped, Thin
 from trunkline_producers.webhooks.redact import redactor
 from trunkline_producers.webhooks.request import WebhookRequest
 
-MOST_TOLD: Final = 20  # faults that are told one by one
+MAX_TOLD: Final = 20  # faults that are told one by one
 
 
 class NotFetched(TrunklineError):
@@ -33,7 +33,7 @@ Fetch = Callable[[Source, Thin], Sequence[str]]  # blocking; raises NotFetched
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class DeliveryResult:
     """What became of a delivery. `kept`: it lies with the operator now; `unfetched`: numbers that are still to be had.
 
     `counts`: what is kept never reached the store's own count of refused events.
@@ -86,10 +86,12 @@ def fetched(source: Source, mapped: Mapped, fetch: Fetch) -> Fetched:
     return Fetched(mapped, tuple(events), tuple(unfetched))
 
 
-def not_understood(source: Source, request: WebhookRequest, refusal: Refusal, scrub: Callable[[str], str]) -> Taken:
+def not_understood(
+    source: Source, request: WebhookRequest, refusal: Refusal, scrub: Callable[[str], str]
+) -> DeliveryResult:
     """A delivery of which nothing could be read."""
     kept = rejection_of(source, request, (refusal,), scrub=scrub)
-    return Taken(Summary(rejected=(refusal,)), kept=kept, counts=True)
+    return DeliveryResult(Summary(rejected=(refusal,)), kept=kept, counts=True)
 
 
 def settled(
@@ -98,7 +100,7 @@ def settled(
     got: Fetched,
     summaries: Sequence[Summary],
     scrub: Callable[[str], str],
-) -> Taken:
+) -> DeliveryResult:
     """The sum of a delivery whose events were pushed."""
     mapped = got.mapped
     faults = _faults(mapped)
@@ -109,7 +111,7 @@ def settled(
     if refused or got.unfetched:
         ids = "\n".join(event.event_id for event in got.events)
         kept = rejection_of(source, request, refused, unfetched=got.unfetched, scrub=scrub, ids=ids)
-    return Taken(summary, mapped.ignored, mapped.leaving, got.unfetched, kept, counts=bool(faults))
+    return DeliveryResult(summary, mapped.ignored, mapped.leaving, got.unfetched, kept, counts=bool(faults))
 
 
 def rejection_of(
@@ -150,7 +152,7 @@ def _without_token(source: Source, url: str) -> str:
 
 
 def _faults(mapped: Mapped) -> tuple[Refusal, ...]:
-    told = [Refusal("", RefusalCode.invalid_event, str(fault)) for fault in mapped.faults[:MOST_TOLD]]
+    told = [Refusal("", RefusalCode.invalid_event, str(fault)) for fault in mapped.faults[:MAX_TOLD]]
     if (more := len(mapped.faults) - len(told)) > 0:
         told.append(Refusal("", RefusalCode.invalid_event, f"and {more} more that can't be understood"))
     return tuple(told)

@@ -12,8 +12,8 @@ from typing import Final
 from trunkline.events.event import EPOCH, NumberEvent, to_wire
 from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import queries, rejections
-from trunkline.store.rejections import Kept, Rejection
-from trunkline_producers.deliveries.delivery import Fetch, Taken, fetched, not_understood, settled, understood
+from trunkline.store.rejections import Rejection, StoredRejection
+from trunkline_producers.deliveries.delivery import DeliveryResult, Fetch, fetched, not_understood, settled, understood
 from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 from trunkline_producers.sources import Source
 from trunkline_producers.sources.interpret import native_events
@@ -34,7 +34,7 @@ class Replayer:
     fetch: Fetch
     scrub: Callable[[str], str]
 
-    def replay(self, kept: Kept) -> Taken:
+    def replay(self, kept: StoredRejection) -> DeliveryResult:
         """Reads it again and stores what is in it; it is let go of if all of it went in, else the reason is renewed."""
         taken = self._taken(kept)
         store = self.enqueuer.store
@@ -44,7 +44,7 @@ class Replayer:
             rejections.drop(store, [kept.id])
         return taken
 
-    def _taken(self, kept: Kept) -> Taken:
+    def _taken(self, kept: StoredRejection) -> DeliveryResult:
         if kept.url == EVENTS_URL:
             return self._program(kept)
         source = self.sources.get(kept.source)
@@ -54,7 +54,7 @@ class Replayer:
             return _still(kept, "its body was too large to be kept; have it sent again")
         return self._webhook(kept, source)
 
-    def _webhook(self, kept: Kept, source: Source) -> Taken:
+    def _webhook(self, kept: StoredRejection, source: Source) -> DeliveryResult:
         request = WebhookRequest(kept.method, kept.url, kept.body, kept.headers)
         try:
             mapped = understood(source, request)
@@ -67,7 +67,7 @@ class Replayer:
         got = fetched(source, mapped, self.fetch)
         return settled(source, request, got, self._stored(got.events, kept), self.scrub)
 
-    def _program(self, kept: Kept) -> Taken:
+    def _program(self, kept: StoredRejection) -> DeliveryResult:
         try:
             items = read_json(kept.body)
         except Unreadable as error:
@@ -77,9 +77,9 @@ class Replayer:
             return _still(kept, "; ".join(map(str, faults)))
         summaries = self._stored(events, kept)
         (again,) = kept_of_program(events, summaries) or (None,)
-        return Taken(sum(summaries, Summary()), kept=again)
+        return DeliveryResult(sum(summaries, Summary()), kept=again)
 
-    def _stored(self, events: Sequence[NumberEvent], kept: Kept) -> list[Summary]:
+    def _stored(self, events: Sequence[NumberEvent], kept: StoredRejection) -> list[Summary]:
         """Stores what did not go in the first time. It happened, at the latest, when it came first: what has come since
         is newer, and what somebody took out since stays out."""
         came = EPOCH + timedelta(milliseconds=kept.first_ms)
@@ -135,7 +135,7 @@ def _kept(source: str, pairs: Sequence[tuple[NumberEvent, Refusal]]) -> Rejectio
     )
 
 
-def _still(kept: Kept, why: str) -> Taken:
+def _still(kept: StoredRejection, why: str) -> DeliveryResult:
     """It can't be replayed; it stays as it is."""
     refusal = Refusal("", RefusalCode.invalid_event, why)
-    return Taken(Summary(rejected=(refusal,)), kept=kept)
+    return DeliveryResult(Summary(rejected=(refusal,)), kept=kept)

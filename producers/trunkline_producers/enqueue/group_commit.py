@@ -15,7 +15,7 @@ from trunkline.store.model import Pushed
 NUMBERS_A_PUSH: Final = 500  # bounds how long one push holds the server, so how long the next one waits
 APART_S: Final = 0.002  # between the beginnings of two pushes that have not much to do
 ENOUGH: Final = 32  # deliveries that are worth a push at once
-MOST_WAITING: Final = 20_000  # numbers that wait for a push; more are sent away: the store is not keeping up
+MAX_WAITING: Final = 20_000  # numbers that wait for a push; more are sent away: the store is not keeping up
 
 _Result = list[Pushed] | StoreError | StoreUnavailable
 
@@ -56,7 +56,7 @@ class Committer:
         if not deliveries:
             return []
         group = _Group(deliveries, asyncio.get_running_loop().create_future())
-        if self._numbers and self._numbers + group.size > MOST_WAITING:
+        if self._numbers and self._numbers + group.size > MAX_WAITING:
             raise Overloaded(f"{self._numbers} numbers wait for the store already")
         self._numbers += group.size
         self._waiting.append(group)

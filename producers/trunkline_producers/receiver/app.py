@@ -31,7 +31,7 @@ from trunkline_producers.sources import Source
 
 TICK_S: Final = 10.0  # how often sums are logged and the published profiles looked up
 FETCH_AGAIN_TICKS: Final = 6  # how often what could not be fetched is asked for again
-MOST_FETCHED_AGAIN: Final = 20
+MAX_FETCHED_AGAIN: Final = 20
 FETCH_S: Final = 10.0
 FETCH_FOR_MS: Final = 3 * 24 * 3600 * 1000
 
@@ -140,7 +140,7 @@ class Receiver:
         young = self._clock() * 1000 - FETCH_FOR_MS
         waiting = rejections.ids_with(store, rejections.NOT_FETCHED, since_ms=young)
         first = self._turn % len(waiting) if waiting else 0
-        turn = (waiting[first:] + waiting[:first])[:MOST_FETCHED_AGAIN]
+        turn = (waiting[first:] + waiting[:first])[:MAX_FETCHED_AGAIN]
         self._turn += len(turn)
         for kept in rejections.get(store, turn):
             if self._stopping.is_set():

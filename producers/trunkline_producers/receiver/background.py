@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from trunkline.errors import TrunklineError
-from trunkline.store.rejections import KeptFull
+from trunkline.store.rejections import RejectionsFull
 from trunkline.telemetry.logs import Log, logger
 
 Result = TypeVar("Result")
@@ -39,5 +39,5 @@ class Finishing:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, TrunklineError) and not isinstance(error, KeptFull):  # its sender is to send it again
+        if isinstance(error, TrunklineError) and not isinstance(error, RejectionsFull):  # its sender sends it again
             logger().warning(Log.store_unavailable, error=str(error))

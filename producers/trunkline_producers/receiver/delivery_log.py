@@ -8,10 +8,10 @@ from typing import Final
 
 from trunkline.events.phone import mask
 from trunkline.telemetry.logs import UNTOLD, Log, logger
-from trunkline_producers.deliveries.delivery import Taken
+from trunkline_producers.deliveries.delivery import DeliveryResult
 
 QUIET_S: Final = 1.0  # one line a second of the same trouble; the next one says how many there were
-MOST_NUMBERS_TOLD: Final = 20
+MAX_NUMBERS_TOLD: Final = 20
 
 
 class Tally:
@@ -23,7 +23,7 @@ class Tally:
         self._told: dict[tuple[str, ...], float] = {}
         self._untold: Counter[tuple[str, ...]] = Counter()
 
-    def taken(self, source: str, key: str, taken: Taken) -> None:
+    def taken(self, source: str, key: str, taken: DeliveryResult) -> None:
         """A delivery that was read; what was refused of it, and what leaves, is told at once."""
         sums = self._sums.setdefault((source, key), Counter())
         summary = taken.summary
@@ -34,7 +34,7 @@ class Tally:
         sums["rejected"] += len(summary.rejected)
         sums["ignored"] += taken.ignored
         if taken.leaving:
-            numbers = [mask(number) for number in taken.leaving[:MOST_NUMBERS_TOLD]]
+            numbers = [mask(number) for number in taken.leaving[:MAX_NUMBERS_TOLD]]
             logger().warning(Log.numbers_leaving, source=source, count=len(taken.leaving), numbers=numbers)
         if taken.kept:
             kept = taken.kept

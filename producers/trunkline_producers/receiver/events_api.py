@@ -31,7 +31,7 @@ from trunkline_producers.webhooks.bodies import Unreadable, read_json
 from trunkline_producers.webhooks.cloudevents import is_cloudevent, read_cloudevents
 from trunkline_producers.webhooks.request import WebhookRequest
 
-MOST_TOLD: Final = 1_000  # refusals in one answer
+MAX_TOLD: Final = 1_000  # refusals in one answer
 SOURCE: Final = "api"  # of events that name none
 
 
@@ -81,7 +81,7 @@ class Api:
         return summaries
 
     def _not_stored(self, error: StoreUnavailable | StoreError) -> Reply:
-        if isinstance(error, rejections.KeptFull):
+        if isinstance(error, rejections.RejectionsFull):
             self.tally.no_room(SOURCE, str(error))
             return no_room()
         return unavailable()
@@ -154,7 +154,7 @@ def _read(request: WebhookRequest) -> tuple[tuple[NumberEvent, ...], tuple[Mista
 
 
 def _reply(summary: Summary) -> Reply:
-    content = summary.as_json(MOST_TOLD)
+    content = summary.as_json(MAX_TOLD)
     if any(refusal.code is RefusalCode.queue_full for refusal in summary.rejected):
         return full(**content)
     if summary.rejected and not summary.accepted and not summary.duplicate:

@@ -14,7 +14,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-MOST_BYTES_COMING: Final = 256 * 1024 * 1024
+MAX_BYTES_COMING: Final = 256 * 1024 * 1024
 LARGE: Final = 65_536  # bytes of a body that is read beside the loop, which has others waiting
 BODY_S: Final = 15.0  # how long a body may take to come
 
@@ -41,7 +41,7 @@ def raw_target(scope: Scope) -> tuple[str, str]:
 class Budget:
     """How many bytes of bodies that are still coming in may be held, of all requests together."""
 
-    left: int = MOST_BYTES_COMING
+    left: int = MAX_BYTES_COMING
 
     def take(self, size: int) -> None:
         """Raises Refused where there is no room."""

@@ -9,7 +9,15 @@ from typing import Final
 
 from trunkline.lifecycle import Refusal
 from trunkline.store import Store, StoreError, StoreUnavailable, rejections
-from trunkline_producers.deliveries.delivery import Fetch, Fetched, Taken, fetched, not_understood, settled, understood
+from trunkline_producers.deliveries.delivery import (
+    DeliveryResult,
+    Fetch,
+    Fetched,
+    fetched,
+    not_understood,
+    settled,
+    understood,
+)
 from trunkline_producers.enqueue.async_enqueuer import AsyncEnqueuer, read_at_once
 from trunkline_producers.receiver.background import Finishing
 from trunkline_producers.receiver.delivery_log import Tally
@@ -21,8 +29,8 @@ from trunkline_producers.webhooks.mapping import Mapped
 from trunkline_producers.webhooks.request import WebhookRequest
 
 PREFIX: Final = "/hooks/"
-MOST_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
-MOST_TOLD: Final = 100  # refusals in one answer
+MAX_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
+MAX_TOLD: Final = 100  # refusals in one answer
 FETCH_RETRY_S: Final = 60
 WITHOUT_BODY: Final = (204, 205)  # by HTTP: what followed would be taken for the next answer
 
@@ -63,7 +71,7 @@ class Hooks:
             )
         except Refused as refused:
             return refused.reply
-        if self._under_way + len(self.finishing) >= MOST_UNDER_WAY:
+        if self._under_way + len(self.finishing) >= MAX_UNDER_WAY:
             return unavailable("Too many deliveries are under way; send it again.")
         self._under_way += 1
         try:
@@ -93,7 +101,7 @@ class Hooks:
         except TimeoutError:
             self.tally.unavailable(source.name, "the store did not answer in time")
             return unavailable("It was not stored in time; send it again.")
-        except rejections.KeptFull as error:
+        except rejections.RejectionsFull as error:
             self.tally.no_room(source.name, str(error))
             return no_room()
         except (StoreUnavailable, StoreError) as error:
@@ -106,7 +114,7 @@ class Hooks:
         key = source.scheme.verify(request, source.keys, self.clock())
         return key, understood(source, request)
 
-    async def _take(self, source: Source, request: WebhookRequest, mapped: Mapped | Refusal) -> Taken:
+    async def _take(self, source: Source, request: WebhookRequest, mapped: Mapped | Refusal) -> DeliveryResult:
         if isinstance(mapped, Refusal):
             taken = not_understood(source, request, mapped, self.scrub)
         else:
@@ -133,13 +141,13 @@ class Hooks:
         return (self.public_url or "") + path + query
 
 
-def reply_to(source: Source, taken: Taken) -> Reply:
+def reply_to(source: Source, taken: DeliveryResult) -> Reply:
     """The reply to a delivery that was read: 2xx where it is stored, or kept and its source must not see an error."""
     if taken.full:
         return full()
     if taken.unfetched:
         return unavailable("The numbers of the order could not be fetched yet; send it again.", FETCH_RETRY_S)
-    content = taken.summary.as_json(MOST_TOLD) | ({"ignored": taken.ignored} if taken.ignored else {})
+    content = taken.summary.as_json(MAX_TOLD) | ({"ignored": taken.ignored} if taken.ignored else {})
     if taken.refused_whole and source.table.on_rejected == "refuse":
         detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected[:20]))
         kept = {"kept": taken.kept.id} if taken.kept else {}

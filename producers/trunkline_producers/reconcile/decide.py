@@ -17,7 +17,7 @@ _BUSIEST: Final = (State.queued, State.attaching, State.attached, State.dead, St
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Skipped:
     """A number that is left alone; `state` is that of its liveliest entry."""
 
     state: State
@@ -29,7 +29,7 @@ def nothing_listed(_profile: str, _number: str) -> None:
 
 def decide(
     owned: Owned, number: str, entries: Sequence[Entry], listed: Listed, source: str
-) -> list[NumberEvent] | Left:
+) -> list[NumberEvent] | Skipped:
     """The events for a number of the account, or why there are none; running it twice gives the same ids.
 
     `number` is the owned one in E.164, `entries` what the books have of it under any profile, in any spelling. A number
@@ -51,7 +51,7 @@ def decide(
         entry for entry in entries if entry.state is State.attached and listed(entry.profile, entry.number) is False
     ]
     if not lost:
-        return Left(min((entry.state for entry in entries), key=_BUSIEST.index))
+        return Skipped(min((entry.state for entry in entries), key=_BUSIEST.index))
     return [_look_again(entry, source) for entry in lost]
 
 

@@ -20,7 +20,7 @@ from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadabl
 from trunkline_producers.carriers.inventory import Inventory, Owned, Page
 from trunkline_producers.enqueue.enqueuer import Summary
 from trunkline_producers.reconcile import checkpoints
-from trunkline_producers.reconcile.decide import Left, Listed, decide, nothing_listed
+from trunkline_producers.reconcile.decide import Listed, Skipped, decide, nothing_listed
 
 
 class Enqueues(Protocol):
@@ -70,7 +70,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """Reads and routes events as an Enqueuer would, and stores nothing."""
 
     rules: NumberRules
@@ -143,7 +143,7 @@ class Reconciler:
             except InvalidEvent as invalid:
                 refused.append(Refusal(number, RefusalCode.invalid_event, str(invalid)))
                 continue
-            if isinstance(decided, Left):
+            if isinstance(decided, Skipped):
                 left[decided.state] = left.get(decided.state, 0) + 1
             else:
                 events += decided

@@ -17,7 +17,7 @@ from trunkline_producers.webhooks.mapping import Mapped, event_id_of, map_items
 from trunkline_producers.webhooks.request import WebhookRequest
 
 ID_HEADERS: Final = ("webhook-id", "svix-id", "idempotency-key", "x-github-delivery")
-MOST_ITEMS: Final = 10_000  # events of one request
+MAX_ITEMS: Final = 10_000  # events of one request
 
 
 def interpret(source: Source, request: WebhookRequest) -> Mapped:
@@ -66,8 +66,8 @@ def from_cloudevent(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def at_most(items: list[Any]) -> list[Any]:
     """The same events. Raises Unreadable where they are too many for one request."""
-    if len(items) > MOST_ITEMS:
-        raise Unreadable(f"there are {len(items)} events in one request; {MOST_ITEMS} are the most")
+    if len(items) > MAX_ITEMS:
+        raise Unreadable(f"there are {len(items)} events in one request; {MAX_ITEMS} are the most")
     return items
 
 

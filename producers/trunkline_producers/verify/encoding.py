@@ -12,7 +12,7 @@ from trunkline_producers.webhooks.request import WebhookRequest
 
 Pairs = list[tuple[bytes, bytes]]
 
-MOST_FIELDS: Final = 10_000
+MAX_FIELDS: Final = 10_000
 FORM: Final = "application/x-www-form-urlencoded"
 _URL: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.S
@@ -96,7 +96,7 @@ def only(pairs: Pairs, name: str) -> bytes | None:
 def _pairs(text: str) -> Pairs:
     """latin-1 on both ways loses no byte, however the fields are encoded."""
     try:
-        read = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=MOST_FIELDS)
+        read = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise Unverified(Reason.malformed_signature, f"there are more than {MOST_FIELDS} fields") from None
+        raise Unverified(Reason.malformed_signature, f"there are more than {MAX_FIELDS} fields") from None
     return [(octets(name), octets(value)) for name, value in read]

@@ -20,7 +20,7 @@ from trunkline_producers.webhooks.request import WebhookRequest
 
 DigestName = Literal["sha1", "sha256", "sha512"]
 
-MOST_SIGNATURES: Final = 16  # what a header may make us compute
+MAX_SIGNATURES: Final = 16  # what a header may make us compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SignatureHeader:
 
         Items of other tags don't count: a sender's older scheme beside the newer must not be what decides.
         """
-        mine = [text for tag, text in items if tag == self.tag][:MOST_SIGNATURES]
+        mine = [text for tag, text in items if tag == self.tag][:MAX_SIGNATURES]
         decode = from_hex if self.encoding == "hex" else from_base64
         decoded = [signature for text in mine if (signature := decode(text)) is not None]
         if not decoded:

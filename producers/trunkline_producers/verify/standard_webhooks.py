@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from trunkline_producers.verify.encoding import from_base64, octets
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Unverified, active
-from trunkline_producers.verify.signatures import MOST_SIGNATURES, ed25519_made, equals_one
+from trunkline_producers.verify.signatures import MAX_SIGNATURES, ed25519_made, equals_one
 from trunkline_producers.verify.timestamps import DEFAULT_WINDOW, Window, read_stamp
 from trunkline_producers.webhooks.request import WebhookRequest
 
@@ -62,7 +62,7 @@ def _headers(request: WebhookRequest) -> tuple[str, str, str]:
 def _by_version(header: str) -> dict[str, list[bytes]]:
     """The signatures of each version that we know. Raises Unverified where none is in its form."""
     found: dict[str, list[bytes]] = {"v1": [], "v1a": []}
-    for item in header.split(" ")[:MOST_SIGNATURES]:
+    for item in header.split(" ")[:MAX_SIGNATURES]:
         version, _, text = item.rstrip(",").partition(",")  # a header that came twice has a comma between
         decoded = from_base64(text)
         if version in found and decoded is not None:

@@ -14,8 +14,8 @@ from trunkline.errors import TrunklineError
 from trunkline_producers.webhooks.request import WebhookRequest
 
 Format = Literal["auto", "json", "form", "xml", "cloudevents", "native"]
-MOST_FIELDS: Final = 10_000  # of a form
-DEEPEST: Final = 100  # elements within elements
+MAX_FIELDS: Final = 10_000  # of a form
+MAX_DEPTH: Final = 100  # elements within elements
 
 
 class Unreadable(TrunklineError):
@@ -49,9 +49,9 @@ def read_json(body: bytes) -> Any:
 def read_form(body: bytes) -> dict[str, Any]:
     """application/x-www-form-urlencoded. Raises Unreadable."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise Unreadable(f"the body is not a form of at most {MOST_FIELDS} fields in UTF-8") from None
+        raise Unreadable(f"the body is not a form of at most {MAX_FIELDS} fields in UTF-8") from None
     fields: dict[str, Any] = {}
     for name, value in pairs:
         _add(fields, name, value)
@@ -82,7 +82,7 @@ def _by_type(request: WebhookRequest) -> Format:
 
 
 def _content(element: Element, depth: int) -> Any:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise ValueError("too deep")
     if len(element) == 0:
         return (element.text or "").strip()

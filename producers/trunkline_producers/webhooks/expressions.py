@@ -19,7 +19,7 @@ from trunkline.errors import TrunklineError
 from trunkline.schema import fault
 from trunkline.text import did_you_mean
 
-LONGEST: Final = 2000  # characters of an expression
+MAX_LENGTH: Final = 2000  # characters of an expression
 _TROUBLE: Final = (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, KeyError, RecursionError)
 _PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
 
@@ -57,8 +57,8 @@ class Expression:
 
 def compiled(text: str) -> Expression:
     """The expression, checked. Raises ValueError with a sentence."""
-    if not text or len(text) > LONGEST:
-        raise ValueError(f"must be a JMESPath expression of at most {LONGEST} characters")
+    if not text or len(text) > MAX_LENGTH:
+        raise ValueError(f"must be a JMESPath expression of at most {MAX_LENGTH} characters")
     try:
         parsed = jmespath.compile(text)
     except _TROUBLE as error:

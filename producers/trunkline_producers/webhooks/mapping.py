@@ -24,8 +24,8 @@ from trunkline.events.event import (
 )
 from trunkline_producers.webhooks.expressions import Expression, ExpressionFailed
 
-MOST_NUMBERS: Final = 100_000  # of one webhook
-LEAST_NO_NUMBER: Final = 10**30  # the longest number has 15 digits
+MAX_WEBHOOK_NUMBERS: Final = 100_000  # of one webhook
+NUMBER_CEILING: Final = 10**30  # the longest number has 15 digits
 _UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _LONG_FRACTION: Final = re.compile(r"(\.\d{6})\d+")
@@ -133,7 +133,7 @@ def numbers_in(value: object) -> Iterator[str]:
             yield found
         elif isinstance(found, list):  # of any depth: no recursion
             waiting += reversed(found)
-        elif isinstance(found, int) and not isinstance(found, bool) and abs(found) < LEAST_NO_NUMBER:
+        elif isinstance(found, int) and not isinstance(found, bool) and abs(found) < NUMBER_CEILING:
             yield str(found)
         elif found is not None:
             raise InvalidEvent((Mistake("number", "is neither text nor a list of texts"),))
@@ -220,7 +220,7 @@ def _map_item(item: Any, case: Case | None, about: _About, found: _Result) -> No
 
 def _order(where: Expression, item: Any) -> str:
     order = where.search(item)
-    if isinstance(order, int) and not isinstance(order, bool) and abs(order) < LEAST_NO_NUMBER:
+    if isinstance(order, int) and not isinstance(order, bool) and abs(order) < NUMBER_CEILING:
         order = str(order)
     if not isinstance(order, str) or not order:
         raise InvalidEvent((Mistake("order", f"there is no id of an order at {where.text}"),))
@@ -229,8 +229,8 @@ def _order(where: Expression, item: Any) -> str:
 
 def _split(event: NumberEvent, numbers: tuple[str, ...]) -> Iterator[NumberEvent]:
     """One event, or several of at most 1000 numbers whose ids tell them apart."""
-    if len(numbers) > MOST_NUMBERS:
-        text = f"there are {len(numbers)}; {MOST_NUMBERS} are the most of one webhook"
+    if len(numbers) > MAX_WEBHOOK_NUMBERS:
+        text = f"there are {len(numbers)}; {MAX_WEBHOOK_NUMBERS} are the most of one webhook"
         raise InvalidEvent((Mistake("number", text),))
     if event.numbers == numbers:
         yield event

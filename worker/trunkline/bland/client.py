@@ -15,12 +15,12 @@ from trunkline import __version__
 from trunkline.config.sections import Account
 from trunkline.errors import TrunklineError
 from trunkline.http.retry_after import quick_repeat_wait_s
-from trunkline.http.transport import LEG, DeadlineTransport, Leg
+from trunkline.http.transport import SENDING, DeadlineTransport, Sending
 from trunkline.redaction import clip, make_scrubber
 
 Permit = Callable[[], None]
 
-LARGEST_BODY: Final = 32 * 1024 * 1024  # bytes of an answer
+MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # bytes of an answer
 CONNECT_S: Final = 10.0
 TRIES: Final = 3  # the first and two quick repeats
 PAUSES_S: Final = (0.2, 0.8)  # before the repeats of what was not sent
@@ -166,26 +166,26 @@ class BlandApi:
     ) -> Exchange:
         permit()
         now = time.monotonic()
-        leg = Leg(min(deadline, now + self._account.timeout_s))
-        if leg.until <= now:
+        sending = Sending(min(deadline, now + self._account.timeout_s))
+        if sending.until <= now:
             raise NotSent("deadline", "no time was left to send the request")
-        timeout = self._timeout(leg.until - now)
-        request.extensions = {"timeout": timeout.as_dict(), LEG: leg}
+        timeout = self._timeout(sending.until - now)
+        request.extensions = {"timeout": timeout.as_dict(), SENDING: sending}
         try:
-            return self._exchange(request, leg, take)
+            return self._exchange(request, sending, take)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise self._translated(error, leg) from error
+            raise self._translated(error, sending) from error
 
-    def _exchange(self, request: httpx.Request, leg: Leg, take: Callable[[bytes], None] | None) -> Exchange:
+    def _exchange(self, request: httpx.Request, sending: Sending, take: Callable[[bytes], None] | None) -> Exchange:
         answer = self._client.send(request, stream=True)
         try:
             body = bytearray()
             keep = take if take is not None and answer.is_success else body.extend
             for chunk in answer.iter_bytes():
                 keep(chunk)
-                if len(body) > LARGEST_BODY:
-                    raise Unanswered("too_large", f"the answer is larger than {LARGEST_BODY} bytes")
-                if leg.allow(None) <= 0:
+                if len(body) > MAX_BODY_BYTES:
+                    raise Unanswered("too_large", f"the answer is larger than {MAX_BODY_BYTES} bytes")
+                if sending.allow(None) <= 0:
                     raise Unanswered("timeout", "the answer did not arrive whole in time")
         finally:
             answer.close()
@@ -195,10 +195,10 @@ class BlandApi:
         brief = min(CONNECT_S, seconds)
         return httpx.Timeout(connect=brief, read=seconds, write=seconds, pool=brief)
 
-    def _translated(self, error: Exception, leg: Leg) -> NotSent | Unanswered:
+    def _translated(self, error: Exception, sending: Sending) -> NotSent | Unanswered:
         code, message = _explained(error)
-        certain = isinstance(error, _NEVER_LEFT) or leg.left is False
-        kind = NotSent if certain or (isinstance(error, _UNFIT) and not leg.left) else Unanswered
+        certain = isinstance(error, _NEVER_LEFT) or sending.sent is False
+        kind = NotSent if certain or (isinstance(error, _UNFIT) and not sending.sent) else Unanswered
         return kind(code, clip(message, self._scrub, 300))
 
 

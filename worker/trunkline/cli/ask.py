@@ -29,7 +29,7 @@ from trunkline.store import queries, rejections
 from trunkline.store.examining import refuse_newer
 from trunkline.store.migrating import TO_MIGRATE, is_older
 from trunkline.store.scripts import SCHEMA
-from trunkline.store.vault import KeptPassword, Vault
+from trunkline.store.vault import StoredPassword, Vault
 from trunkline.timestamps import rfc3339
 
 CHECK_S = 10.0
@@ -137,7 +137,7 @@ def profile_secret(
     typer.echo(kept[-1].password.get_secret_value())
 
 
-def _whose(kept: KeptPassword) -> str:
+def _whose(kept: StoredPassword) -> str:
     if not kept.numbers:
         return "its numbers were not noted"
     count = "1 number" if len(kept.numbers) == 1 else f"{len(kept.numbers)} numbers"

@@ -27,7 +27,7 @@ from trunkline.events.event import NumberEvent
 from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
 from trunkline_producers.files.rows import COLUMNS
 
-MOST_REFUSALS: Final = 1000  # kept for --json; people see every one as it comes
+MAX_REFUSALS: Final = 1000  # kept for --json; people see every one as it comes
 
 
 @command
@@ -121,7 +121,7 @@ class _Report:
         self.duplicate += summary.duplicate
         for refusal in summary.rejected:
             self.refused += 1
-            if len(self.refusals) < MOST_REFUSALS:
+            if len(self.refusals) < MAX_REFUSALS:
                 self.refusals.append({"line": row.line, **refusal.as_json()})
             if not self.quiet:
                 err().print(f"line {row.line}: {refusal.number}: {refusal.message}", style="red", markup=False)

@@ -46,11 +46,11 @@ from trunkline_producers.carriers.config import CARRIERS, INVENTORIES
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
 from trunkline_producers.reconcile.purchases import take_purchases
-from trunkline_producers.reconcile.reconcile import Enqueues, Reconciled, Reconciler, Rehearsal
+from trunkline_producers.reconcile.reconcile import DryRun, Enqueues, Reconciled, Reconciler
 
-MOST_SHOWN: Final = 1000  # refusals and, in a rehearsal, numbers that --json holds
+MAX_SHOWN: Final = 1000  # refusals and, in a rehearsal, numbers that --json holds
 BETWEEN_PAGES_S: Final = 0.05
-LONGEST_WAIT_S: Final = 3600.0  # for a carrier that asks for time
+MAX_WAIT_S: Final = 3600.0  # for a carrier that asks for time
 
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
@@ -179,9 +179,9 @@ class Rounds:
         self, report: _Report, so_far: Reconciled, enqueued: tuple[str, ...], refused: tuple[Refusal, ...]
     ) -> None:
         report.sums = so_far
-        report.refusals += refused[: MOST_SHOWN - len(report.refusals)]
+        report.refusals += refused[: MAX_SHOWN - len(report.refusals)]
         if self._dry_run:
-            report.numbers += enqueued[: MOST_SHOWN - len(report.numbers)]
+            report.numbers += enqueued[: MAX_SHOWN - len(report.numbers)]
         if self._json:
             return
         for number in enqueued if self._dry_run else ():
@@ -206,10 +206,10 @@ class Rounds:
             return 0
         return taken.accepted
 
-    def _rehearsal(self, store: Store) -> Rehearsal:
+    def _rehearsal(self, store: Store) -> DryRun:
         own = {name: profile.trunk_id is not None for name, profile in self._settings.profiles.items()}
         known = {name: ProfileRule(name, trunk) for name, trunk in {**own, **published(store)}.items()}
-        return Rehearsal(self._settings.numbers, known, self._settings.routes, self._settings.sources)
+        return DryRun(self._settings.numbers, known, self._settings.routes, self._settings.sources)
 
     def _tell(self, message: str) -> None:
         if message not in self._told:
@@ -251,7 +251,7 @@ def _again_and_again(rounds: Rounds, period_s: float, *, from_start: bool) -> No
                 rounds.one(from_start=from_start, quiet=True)
                 from_start = False
             except TrunklineError as error:
-                wait_s = min(_asked_for_s(error), LONGEST_WAIT_S)
+                wait_s = min(_asked_for_s(error), MAX_WAIT_S)
                 logs.logger(source=rounds.source).error(logs.Log.inventory_failed, error=str(error))
             time.sleep(max(period_s - (time.monotonic() - began), wait_s, 0.0))
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ from trunkline.cli.session import (
 from trunkline.operations.documents import rejected_document, rejection_document
 from trunkline.redaction import make_scrubber
 from trunkline.store import Store, rejections
-from trunkline.store.rejections import Kept
+from trunkline.store.rejections import StoredRejection
 from trunkline.text import printable
 from trunkline.timestamps import rfc3339
 from trunkline_producers import Enqueuer, Summary
@@ -60,8 +60,8 @@ def rejected_list(
         print_json(rejected_document(found))
         return
     out().print(_table(found) if found else "nothing that was rejected is kept")
-    if len(found) == rejections.MOST:
-        out().print(f"these are the newest {rejections.MOST:,}; --source and --code show others")
+    if len(found) == rejections.MAX_LISTED:
+        out().print(f"these are the newest {rejections.MAX_LISTED:,}; --source and --code show others")
     if filling:
         out().print(filling, style="yellow", markup=False)
 
@@ -162,7 +162,7 @@ def rejected_drop(
         raise typer.Exit(FAILED)
 
 
-def _chosen(store: Store, ids: list[str] | None, source: str | None, code: str | None) -> Iterable[Kept]:
+def _chosen(store: Store, ids: list[str] | None, source: str | None, code: str | None) -> Iterable[StoredRejection]:
     """Those with these ids, or all of them, that are of this source and code, the oldest first."""
     if not ids:
         return rejections.walk(store, source=source, code=code, oldest_first=True)
@@ -170,7 +170,7 @@ def _chosen(store: Store, ids: list[str] | None, source: str | None, code: str |
     return [kept for kept in reversed(found) if source in (None, kept.source) and code in (None, kept.code)]
 
 
-def _table(found: Iterable[Kept]) -> Table:
+def _table(found: Iterable[StoredRejection]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("id", "source", "code"):
         table.add_column(name, no_wrap=True)
@@ -185,7 +185,7 @@ def _table(found: Iterable[Kept]) -> Table:
     return table
 
 
-def _pairs(kept: Kept) -> Iterable[tuple[str, object]]:
+def _pairs(kept: StoredRejection) -> Iterable[tuple[str, object]]:
     """What a person wants to see of it; foreign text is made fit for a terminal."""
     yield "id", kept.id
     yield "source", kept.source

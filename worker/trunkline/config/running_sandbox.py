@@ -19,7 +19,7 @@ from typing import Final
 from trunkline.errors import TrunklineError
 
 MARK: Final = "stand-in.json"
-MOST_BYTES: Final = 4096
+MAX_BYTES: Final = 4096
 WRITTEN_S: Final = 2.0  # between the lock and the mark's text lies one write
 LOOKED_AT_S: Final = 0.2  # whoever looks holds the lock for no longer than that
 POLL_S: Final = 0.01
@@ -99,6 +99,6 @@ def _lock(fd: int, kind: int) -> bool:
 
 def _read(fd: int) -> RunningSandbox | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads(os.pread(fd, MOST_BYTES, 0))
+        told = json.loads(os.pread(fd, MAX_BYTES, 0))
         return RunningSandbox(str(told["url"]), int(told["pid"]))
     return None

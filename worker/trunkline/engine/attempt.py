@@ -10,7 +10,7 @@ from typing import Final
 from trunkline.bland.attach import CallFailed, GateAccount, SplitBatch, Verdict, no_answer, read_answer, request_body
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.engine.permits import OutOfTime, Permits, Stopped
-from trunkline.engine.read_back import Checked, check
+from trunkline.engine.read_back import ReadBack, read_back
 from trunkline.engine.settlement import settlement_of
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.profile import Profile
@@ -31,7 +31,7 @@ class _Tools:
     gate_s: Callable[[float | None], float]
 
 
-class Trip:
+class Attempt:
     """Carries one claimed batch to its settlement: reads back what is in doubt, sends the rest in one call.
 
     `claimed` and `deadline` are on the monotonic clock; `gate_s`: how long a gate closes for a Retry-After.
@@ -67,14 +67,14 @@ class Trip:
         else:
             self._tools = _Tools(deadline=deadline, permits=permits, vault=vault, scrub=scrub, gate_s=gate_s)
 
-    def make(self) -> Settlement:
+    def run(self) -> Settlement:
         """Raises LeaseLost, Stopped or OutOfTime when the attach request did not leave."""
-        settlement = self._made()
+        settlement = self._run()
         return replace(
             settlement, profile=self._profile.name, password=self._password, password_lost=self._password_lost
         )
 
-    def _made(self) -> Settlement:
+    def _run(self) -> Settlement:
         checked = self._check()
         if checked.gate is not None and checked.gate.kind in ("auth", "forbidden") and self._batch.half_open:
             # The probe just found the key in order: it may not read, so what is in doubt is sent again unread.
@@ -95,16 +95,16 @@ class Trip:
         trouble = self._trouble(verdict.reason, verdict.retry_after_s) if isinstance(verdict, CallFailed) else None
         return settlement_of(self._batch, self._profile, checked, verdict, gate=gate, trouble=trouble)
 
-    def _unsent(self, checked: Checked) -> Settlement:
+    def _unsent(self, checked: ReadBack) -> Settlement:
         read = checked.trouble
         failed = bool(checked.unanswered) and read.of_api
         trouble = self._trouble(read.message, read.retry_after_s) if failed else None
         return settlement_of(self._batch, self._profile, checked, None, trouble=trouble)
 
-    def _check(self) -> Checked:
+    def _check(self) -> ReadBack:
         tools = self._tools
         permit = tools.permits.ask(self._batch.id, self._batch.account, tools.deadline)
-        checked = check(
+        checked = read_back(
             self._batch,
             self._profile,
             self._api,

@@ -10,7 +10,7 @@ from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import RetryRules
 
 GRID_MS: Final = 1000  # times are whole seconds, so that what failed together goes together again
-_MOST_DOUBLINGS: Final = 62
+_MAX_DOUBLINGS: Final = 62
 _FIRST_GATE_S: Final = 1.0
 
 
@@ -74,7 +74,7 @@ def retry_at_ms(rules: RetryRules, attempt: int, draw: float, now_ms: int) -> in
     The delay lies between half of the first pause and a cap that doubles with each attempt up to `max_s`; `draw` in
     [0, 1) says where.
     """
-    cap_s = min(rules.max_s, rules.initial_s * 2.0 ** min(max(attempt - 1, 0), _MOST_DOUBLINGS))
+    cap_s = min(rules.max_s, rules.initial_s * 2.0 ** min(max(attempt - 1, 0), _MAX_DOUBLINGS))
     floor_s = min(rules.initial_s, cap_s) / 2
     return _on_grid(now_ms + (floor_s + draw * (cap_s - floor_s)) * 1000)
 
@@ -90,7 +90,7 @@ def gate_delay_s(consecutive: int, initial_s: float, max_s: float, retry_after_s
 
     What the API asks for is kept, less than `max_s` or more; one that keeps asking for nothing waits longer each time.
     """
-    doublings = 2.0 ** min(max(consecutive - 1, 0), _MOST_DOUBLINGS)
+    doublings = 2.0 ** min(max(consecutive - 1, 0), _MAX_DOUBLINGS)
     if retry_after_s is not None:
         return max(retry_after_s, min(initial_s, max_s, _FIRST_GATE_S * doublings))
     return min(max_s, initial_s * doublings)

@@ -15,11 +15,11 @@ from trunkline.store.registry import Registration
 from trunkline.telemetry.logs import Log, logger
 
 TICK_S: Final = 1.0  # the longest that new work waits to be noticed
-LEAST_S: Final = 0.01
+MIN_S: Final = 0.01
 HOUSEKEEPING_S: Final = 60.0
 BEAT_S: Final = 5.0  # how often a worker says that it lives, unless its lease is short
 BEATS: Final = 3  # so many may go missing
-MOST_ARCHIVED: Final = 5_000  # looked at in one round of housekeeping
+MAX_ARCHIVED: Final = 5_000  # looked at in one round of housekeeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Dispatcher(threading.Thread):
         """Looks at every policy, in case one who does not register wrote it; lets old entries go, page by page."""
         self._registration.govern()
         archived = looked_at = 0
-        while looked_at < MOST_ARCHIVED and not self._stopping.is_set():
+        while looked_at < MAX_ARCHIVED and not self._stopping.is_set():
             more, seen = self._store.archive(self._keep_days)
             archived, looked_at = archived + more, looked_at + seen
             if not seen:
@@ -145,4 +145,4 @@ class Dispatcher(threading.Thread):
 def _pause(look: Look) -> float:
     """Seconds until the next look: when something is due or a lease ends, and never longer than a tick."""
     times = [ms / 1000 for ms in (look.next_due_ms, look.next_lease_ms) if ms is not None]
-    return max(LEAST_S, min([TICK_S, *times]))
+    return max(MIN_S, min([TICK_S, *times]))

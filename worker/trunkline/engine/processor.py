@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
-from trunkline.engine.attempt import UNREACHABLE_MOST_S, Trip
+from trunkline.engine.attempt import UNREACHABLE_MOST_S, Attempt
 from trunkline.engine.backoff import gate_delay_s
 from trunkline.engine.permits import OutOfTime, Permits, Stopped
 from trunkline.engine.shared_listing import SharedListing
@@ -30,7 +31,7 @@ TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AccountApi:
     """An account's API, and how long its gate stays closed after trouble: at first, and at most (seconds)."""
 
     api: BlandApi
@@ -39,7 +40,7 @@ class Desk:
     pause_max_s: float
 
 
-class Provisioner:
+class BatchProcessor:
     """Takes batches until none is due. Used by many threads at once; a batch is one thread's from claim to settle."""
 
     def __init__(
@@ -47,7 +48,7 @@ class Provisioner:
         store: Store,
         *,
         profiles: Mapping[str, Profile],
-        desks: Mapping[str, Desk],
+        apis: Mapping[str, AccountApi],
         vault: Vault,
         scrub: Callable[[str], str],
         lease_s: float,
@@ -55,13 +56,13 @@ class Provisioner:
     ) -> None:
         self._store = store
         self._profiles = profiles
-        self._desks = desks
-        self._listings = {name: SharedListing(desk.api) for name, desk in desks.items()}
+        self._apis = apis
+        self._listings = {name: SharedListing(account.api) for name, account in apis.items()}
         self._vault = vault
         self._scrub = scrub
         self._lease_s = lease_s
         self._fingerprints = {
-            each.name: each.fingerprint(desks[each.account].base_url, keyed_hash) for each in profiles.values()
+            each.name: each.fingerprint(apis[each.account].base_url, keyed_hash) for each in profiles.values()
         }
         self._stopping = threading.Event()
         self._permits = Permits(store, self._stopping)
@@ -110,24 +111,24 @@ class Provisioner:
 
     def _carry(self, batch: Batch, started: float, claimed: float) -> None:
         log = logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
-        profile, desk = self._profiles.get(batch.profile), self._desks.get(batch.account)
-        if profile is None or desk is None or self._fingerprints[batch.profile] != batch.fingerprint:
+        profile, account = self._profiles.get(batch.profile), self._apis.get(batch.account)
+        if profile is None or account is None or self._fingerprints[batch.profile] != batch.fingerprint:
             log.warning(Log.batch_not_ours, hint="another configuration was published; restart this worker with it")
             self._settle(batch, started, _all_back(batch, batch.now_ms + NOT_OURS_MS))
             return
         try:
-            settlement = Trip(
+            settlement = Attempt(
                 batch,
                 profile,
-                desk.api,
+                account.api,
                 self._listings[batch.account],
                 claimed=claimed,
                 deadline=started + REQUESTS_SHARE * self._lease_s,
                 permits=self._permits,
                 vault=self._vault,
                 scrub=self._scrub,
-                gate_s=lambda wish: gate_delay_s(batch.gate_count + 1, desk.pause_initial_s, desk.pause_max_s, wish),
-            ).make()
+                gate_s=partial(gate_delay_s, batch.gate_count + 1, account.pause_initial_s, account.pause_max_s),
+            ).run()
         except LeaseLost:
             log.warning(Log.batch_stale, hint="the lease ran out before the request; it was not sent")
             return
@@ -169,19 +170,19 @@ class Provisioner:
                 time.sleep(STORE_PAUSE_S)
 
     def _probe(self, probe: Probe, deadline: float) -> None:
-        desk = self._desks.get(probe.account)
-        if desk is None:
+        account = self._apis.get(probe.account)
+        if account is None:
             return  # its lease runs out, and a worker that knows the account probes
-        trouble, most_s = None, desk.pause_max_s
+        trouble, most_s = None, account.pause_max_s
         try:
             permit = self._permits.ask("", probe.account, deadline)
-            exchange = desk.api.me(deadline=deadline, permit=permit, once=True)
+            exchange = account.api.me(deadline=deadline, permit=permit, once=True)
             if exchange.status in _REFUSED or _is_away(exchange):
                 trouble = f"GET /v1/me answers {exchange.status}"
             if _is_away(exchange):
-                most_s = min(desk.pause_max_s, UNREACHABLE_MOST_S)
+                most_s = min(account.pause_max_s, UNREACHABLE_MOST_S)
         except (NotSent, Unanswered) as error:
-            trouble, most_s = self._scrub(error.message), min(desk.pause_max_s, UNREACHABLE_MOST_S)
+            trouble, most_s = self._scrub(error.message), min(account.pause_max_s, UNREACHABLE_MOST_S)
         except (Stopped, OutOfTime):
             return
         log = logger(account=probe.account)
@@ -189,7 +190,7 @@ class Provisioner:
             self._store.probed(probe.account, ok=True)
             log.info(Log.account_probe_ok)
             return
-        closed_s = gate_delay_s(probe.gate_count + 1, min(desk.pause_initial_s, most_s), most_s, None)
+        closed_s = gate_delay_s(probe.gate_count + 1, min(account.pause_initial_s, most_s), most_s, None)
         self._store.probed(probe.account, ok=False, reason=trouble, closed_ms=int(closed_s * 1000))
         log.error(Log.account_probe_failed, reason=trouble, again_in_s=closed_s)
 

@@ -33,8 +33,8 @@ from trunkline.telemetry.logs import Log, logger
 T = TypeVar("T")
 
 LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
-MOST_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
-MOST_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
+MAX_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
+MAX_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply sent again
 ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
 ABSENT_S: Final = 60.0  # how long a number that a listing did not have counts as absent
 LISTING_SHARE: Final = 0.7  # of the time there is, for a listing that is large
@@ -51,7 +51,7 @@ class ReadTrouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ReadBack:
     """What the read-back says of a batch.
 
     `unanswered` could not be asked, `trouble` says why; `later` is left for the next batch: the others took their time,
@@ -76,7 +76,7 @@ class _Unreadable(Exception):
         self.trouble, self.gate = trouble, gate
 
 
-def check(
+def read_back(
     batch: Batch,
     profile: Profile,
     api: BlandApi,
@@ -86,7 +86,7 @@ def check(
     deadline: float,
     permit: Callable[[], None],
     scrub: Callable[[str], str],
-) -> Checked:
+) -> ReadBack:
     """Reads back the numbers that need it; all others are to be sent. Raises what `permit` raises.
 
     `claimed` (time.monotonic) is when the batch was had, so no earlier than its `now_ms`.
@@ -96,7 +96,7 @@ def check(
     now = time.monotonic()
     new = _unlisted(rest, listings.latest(now - ABSENT_S))
     if not asked:
-        return Checked((), new, batch.numbers)
+        return ReadBack((), new, batch.numbers)
     newest_ms = max(_oldest_listing_ms(each, batch, listings.request_s) for each in asked)
     reader = _Reader(
         api,
@@ -111,13 +111,13 @@ def check(
     try:
         answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
     except _Unreadable as error:
-        return Checked((), new, rest, tuple(asked), error.trouble, error.gate)
+        return ReadBack((), new, rest, tuple(asked), error.trouble, error.gate)
     found = {each.number for each in asked if answer.known[each.number] == "attached"}
     absent = {each.number for each in asked if answer.known[each.number] == "absent"}
     logger(profile=profile.name, batch=batch.id).info(
         Log.read_back, asked=len(asked), found=len(found), absent=len(absent), later=len(answer.later)
     )
-    return Checked(
+    return ReadBack(
         attached=tuple(each.number for each in asked if each.number in found),
         absent=(*new, *(each.number for each in asked if each.number in absent)),
         to_send=tuple(each for each in batch.numbers if each.number not in found and each not in answer.later),
@@ -136,7 +136,7 @@ def _unlisted(numbers: Sequence[Leased], listing: Listing | None) -> tuple[str, 
 
 
 def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
-    if leased.forced or leased.unread >= MOST_UNREAD or profile.retry.verify == "never":
+    if leased.forced or leased.unread >= MAX_UNREAD or profile.retry.verify == "never":
         return False
     if leased.verify == "c":
         return leased.attached_under == batch.fingerprint
@@ -173,7 +173,7 @@ def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: 
     listing = reader.listing([each.number for each in asked]) if len(asked) >= LISTING_FROM else None
     known = {each.number: _judge(each, profile, listing, None) for each in asked}
     unclear = [each for each in asked if known[each.number] == "unclear"]
-    if len(unclear) > MOST_DETAILS:
+    if len(unclear) > MAX_DETAILS:
         if isinstance(listing, ListingUnusable):
             raise _Unreadable(ReadTrouble("listing_unusable", f"GET /v1/sip/numbers can't be used: {listing.reason}"))
         return _Answer(known)

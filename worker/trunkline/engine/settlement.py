@@ -19,7 +19,7 @@ from trunkline.bland.attach import (
     Verify,
 )
 from trunkline.engine.backoff import settlement
-from trunkline.engine.read_back import Checked
+from trunkline.engine.read_back import ReadBack
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import Profile
 from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
@@ -32,7 +32,7 @@ DRAW_MS: Final = 60_000  # numbers that fail within it share their draws and go 
 def settlement_of(
     batch: Batch,
     profile: Profile,
-    checked: Checked,
+    checked: ReadBack,
     verdict: Verdict | None,
     *,
     gate: Gate | None = None,
@@ -115,7 +115,7 @@ class _Told:
 
     batch: Batch
     profile: Profile
-    checked: Checked
+    checked: ReadBack
 
     def back(self, numbers: tuple[Leased, ...], code: str = "") -> list[Other]:
         return [Other(each.number, "back", code=code) for each in numbers]

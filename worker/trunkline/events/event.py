@@ -28,7 +28,7 @@ MAX_METADATA_KEYS: Final = 32
 MAX_METADATA_KEY: Final = 64  # characters
 MAX_METADATA_VALUE: Final = 512  # characters
 MAX_METADATA_BYTES: Final = 2048  # of the whole, as compact JSON in UTF-8
-MOST_UNKNOWN_TOLD: Final = 10  # keys, one by one
+MAX_UNKNOWN_TOLD: Final = 10  # keys, one by one
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _WIRE_KEYS: Final = (
@@ -175,10 +175,10 @@ def _item_faults(key: str, value: str) -> Iterator[str]:
 
 def _unknown_keys(given: Mapping[object, object]) -> Iterator[Mistake]:
     unknown = [key for key in given if key not in _WIRE_KEYS]
-    for key in unknown[:MOST_UNKNOWN_TOLD]:
+    for key in unknown[:MAX_UNKNOWN_TOLD]:
         name = printable(str(key))
         yield Mistake(name, f"is not a key of an event{did_you_mean(name, _WIRE_KEYS)}")
-    if (more := len(unknown) - MOST_UNKNOWN_TOLD) > 0:
+    if (more := len(unknown) - MAX_UNKNOWN_TOLD) > 0:
         yield Mistake("", f"has {more} more keys that no event has")
 
 

@@ -35,9 +35,9 @@ _EXTENSION: Final = re.compile(
 )
 _IDENTITY: Final = re.compile(r"[\x21-\x7e]{1,64}")
 
-_FEWEST_DIGITS: Final = 7  # of a number that an extension could follow
+_MIN_DIGITS: Final = 7  # of a number that an extension could follow
 _WITH_EXTENSION: Final = re.compile(
-    rf"(?:[().\-]*[0-9]){{{_FEWEST_DIGITS},}}[().\-]*(?:;?ext(?:ensi[oó]n|n)?|[x#;])[.:=]*[0-9]{{1,20}}#?",
+    rf"(?:[().\-]*[0-9]){{{_MIN_DIGITS},}}[().\-]*(?:;?ext(?:ensi[oó]n|n)?|[x#;])[.:=]*[0-9]{{1,20}}#?",
     re.IGNORECASE,
 )
 
@@ -86,7 +86,7 @@ def identity(raw: str, *, region: str | None, check: Check) -> str:
     verbatim = raw.strip()
     if not _IDENTITY.fullmatch(verbatim):
         raise NumberRefused(raw, f"is no DID or extension: 1 to {MAX_IDENTITY} ASCII characters without spaces")
-    if _FLOAT.fullmatch(verbatim) and float(verbatim.replace(",", ".")) >= 10**_FEWEST_DIGITS:
+    if _FLOAT.fullmatch(verbatim) and float(verbatim.replace(",", ".")) >= 10**_MIN_DIGITS:
         raise NumberRefused(raw, _A_FLOAT)
     if _WITH_EXTENSION.fullmatch(verbatim):
         raise NumberRefused(raw, _NO_EXTENSION)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-LONGEST_S: Final = 86_400.0
+MAX_S: Final = 86_400.0
 QUICK_S: Final = 2.0  # up to here a call may wait within its own deadline
 
 _SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
-_LONGEST_TEXT: Final = 100
+_MAX_TEXT_LENGTH: Final = 100
 _SPEAKS_OF_NUMBERS: Final = (b'"configured"', b'"failed"')
 
 
@@ -20,10 +20,10 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
     """
     text = (value or "").strip()
-    if not text or len(text) > _LONGEST_TEXT:
+    if not text or len(text) > _MAX_TEXT_LENGTH:
         return None
     if _SECONDS.fullmatch(text):
-        return min(float(text), LONGEST_S)
+        return min(float(text), MAX_S)
     try:
         moment = parsedate_to_datetime(text)
         if moment.utcoffset() is None:
@@ -31,7 +31,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         seconds = (moment - now).total_seconds()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return min(max(seconds, 0.0), LONGEST_S)
+    return min(max(seconds, 0.0), MAX_S)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -18,8 +18,8 @@ import httpcore
 import httpx
 from httpcore import SOCKET_OPTION
 
-LEG: Final = "trunkline_leg"  # the request extension that carries a Leg
-MOST_CONNECTIONS: Final = 100
+SENDING: Final = "trunkline_sending"  # the request extension that carries a Sending
+MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE_S: Final = 5.0
 
 _FOREIGN: Final = (
@@ -32,11 +32,11 @@ _FOREIGN: Final = (
 
 
 @dataclass(slots=True)
-class Leg:
-    """One request under way: `until` is its deadline by time.monotonic, `left` whether a byte of it was handed over."""
+class Sending:
+    """One request under way: `until` is its deadline by time.monotonic, `sent` whether a byte of it was handed over."""
 
     until: float
-    left: bool | None = None  # None: whoever carries it does not say
+    sent: bool | None = None  # None: whoever carries it does not say
 
     def allow(self, seconds: float | None) -> float:
         """So many of the seconds as there are left until the deadline; 0 or less when it is over."""
@@ -47,7 +47,7 @@ class Leg:
 class DeadlineTransport(httpx.BaseTransport):
     """A pool of connections to one API, through the environment's HTTP proxy if there is one. Thread-safe.
 
-    Every request carries its Leg in its extensions. Raises what httpx raises. Loopback is never reached by a proxy.
+    Every request carries its Sending in its extensions. Raises what httpx raises. Loopback is never reached by a proxy.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -57,9 +57,9 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends the request and reads the headers; the body comes within the same deadline."""
-        leg: Leg = request.extensions[LEG]
-        leg.left = False
-        self._here.leg = leg
+        sending: Sending = request.extensions[SENDING]
+        sending.sent = False
+        self._here.sending = sending
         with _as_httpx():
             answer = self._pool.handle_request(
                 httpcore.Request(
@@ -80,9 +80,9 @@ class DeadlineTransport(httpx.BaseTransport):
 
 
 class _Here(threading.local):
-    """The leg of the request that this thread is carrying; a connection serves many threads, one after another."""
+    """The request that this thread is carrying; a connection serves many threads, one after another."""
 
-    leg: Leg = Leg(float("inf"))
+    sending: Sending = Sending(float("inf"))
 
 
 class _Body(httpx.SyncByteStream):
@@ -112,7 +112,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        if (allowed := self._here.leg.allow(timeout)) <= 0:
+        if (allowed := self._here.sending.allow(timeout)) <= 0:
             raise httpcore.ConnectTimeout("the deadline has passed")
         stream = self._inner.connect_tcp(host, port, allowed, local_address, socket_options)
         return _Stream(stream, self._here)
@@ -124,15 +124,15 @@ class _Stream(httpcore.NetworkStream):
         self._here = here
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if (allowed := self._here.leg.allow(timeout)) <= 0:
+        if (allowed := self._here.sending.allow(timeout)) <= 0:
             raise httpcore.ReadTimeout("the deadline has passed")
         return self._inner.read(max_bytes, allowed)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        leg = self._here.leg
-        if (allowed := leg.allow(timeout)) <= 0:
+        sending = self._here.sending
+        if (allowed := sending.allow(timeout)) <= 0:
             raise httpcore.WriteTimeout("the deadline has passed")
-        leg.left = leg.left or bool(buffer)
+        sending.sent = sending.sent or bool(buffer)
         self._inner.write(buffer, allowed)
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        if (allowed := self._here.leg.allow(timeout)) <= 0:
+        if (allowed := self._here.sending.allow(timeout)) <= 0:
             raise httpcore.ConnectTimeout("the deadline has passed")
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, allowed), self._here)
 
@@ -152,7 +152,7 @@ class _Stream(httpcore.NetworkStream):
 def _pool(url: httpx.URL, proxy: httpx.Proxy | None, backend: _Backend) -> httpcore.ConnectionPool:
     common: dict[str, Any] = {
         "ssl_context": httpx.create_ssl_context() if url.scheme == "https" else None,
-        "max_connections": MOST_CONNECTIONS,
+        "max_connections": MAX_CONNECTIONS,
         "keepalive_expiry": KEEP_ALIVE_S,
         "network_backend": backend,
     }

@@ -9,7 +9,7 @@ from typing import Any
 from trunkline.config.store_place import StorePlace
 from trunkline.operations.waiting import books_of, why_waiting
 from trunkline.store.model import Books, Entry, Pause
-from trunkline.store.rejections import Kept
+from trunkline.store.rejections import StoredRejection
 from trunkline.store.scripts import SCHEMA
 from trunkline.timestamps import rfc3339
 
@@ -101,7 +101,7 @@ def dead_document(letter: Entry) -> dict[str, Any]:
     }
 
 
-def rejected_document(rejections: Iterable[Kept]) -> list[dict[str, Any]]:
+def rejected_document(rejections: Iterable[StoredRejection]) -> list[dict[str, Any]]:
     """`rejected list --json`: what could not be taken in, the newest first; `bytes` is the body's length as it came."""
     return [
         {
@@ -117,7 +117,7 @@ def rejected_document(rejections: Iterable[Kept]) -> list[dict[str, Any]]:
     ]
 
 
-def rejection_document(kept: Kept) -> dict[str, Any]:
+def rejection_document(kept: StoredRejection) -> dict[str, Any]:
     """`rejected show --json`: one with its request; `body` is null where it is not kept, or not UTF-8."""
     (summary,) = rejected_document([kept])
     try:

@@ -16,7 +16,7 @@ from trunkline.telemetry.logs import Log, logger
 
 WATCH_S: Final = 0.1
 FIRST_PAUSE_S: Final = 0.2  # before a process that died is started again; doubled while it keeps dying early
-LONGEST_PAUSE_S: Final = 10.0
+MAX_PAUSE_S: Final = 10.0
 STEADY_S: Final = 10.0  # a process that lived this long starts the pauses anew
 FAILED: Final = 1  # exit code: of every end with a sentence
 USAGE: Final = 2  # exit code: the configuration is wrong, so starting again changes nothing
@@ -151,7 +151,7 @@ class Supervisor:
         logger().error(
             Log.process_died, pid=slot.process.pid if slot.process else None, code=code, again_in_s=slot.pause_s
         )
-        slot.pause_s = min(LONGEST_PAUSE_S, 2 * slot.pause_s)
+        slot.pause_s = min(MAX_PAUSE_S, 2 * slot.pause_s)
         slot.process, slot.code = None, code
 
     def _end(self) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-MOST_NUMBERS = 100
+MAX_NUMBERS = 100
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _DID = re.compile(r"[!-~]{1,64}")  # printable ASCII without a blank
 _SEPARATORS = str.maketrans("", "", " ().-")
@@ -110,7 +110,7 @@ class AttachRequest(_Body):
     """The body of POST /v1/sip/attach: one number or up to 100, and one or both directions for all of them."""
 
     phone_number: str | None = None
-    phone_numbers: list[str] | None = Field(default=None, min_length=1, max_length=MOST_NUMBERS)
+    phone_numbers: list[str] | None = Field(default=None, min_length=1, max_length=MAX_NUMBERS)
     directions: list[Direction] = Field(min_length=1)
     service: Literal["sip"]
     trunk_id: str | None = Field(default=None, min_length=1)

@@ -15,7 +15,7 @@ from trunkline.store.model import Policies
 
 RETRIES_A_PAGE: Final = 200
 NAMES_A_PAGE: Final = 200
-MOST_ROUNDS: Final = 20  # of governing, while other workers come and go
+MAX_ROUNDS: Final = 20  # of governing, while other workers come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Registration:
     def govern(self) -> int:
         """Brings every policy in line with the configurations of those who live; how many changed."""
         changed = 0
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             _, more, done = self._round()
             changed += more
             if done:

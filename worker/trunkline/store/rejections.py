@@ -18,8 +18,8 @@ from trunkline.text import printable
 
 NOT_FETCHED: Final = "not_fetched"  # the numbers of an event were to be asked of a carrier, and it did not give them
 CODES: Final = (*(code.value for code in RefusalCode), NOT_FETCHED)
-MOST: Final = 1_000  # are listed, or dropped in one script
-MOST_BYTES: Final = 256 * 1024 * 1024
+MAX_LISTED: Final = 1_000  # are listed, or dropped in one script
+MAX_BYTES: Final = 256 * 1024 * 1024
 RESERVE_PART: Final = 4  # of it, in addition for sources that never repeat
 WARN_PERCENT: Final = 80
 WARN: Final = 2
@@ -29,7 +29,7 @@ PAGE: Final = 50
 IDS_PAGE: Final = 1_000
 
 
-class KeptFull(StoreError):
+class RejectionsFull(StoreError):
     """There is no room to keep what could not be taken in; the sender should send it again later."""
 
 
@@ -52,7 +52,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Rejection):
+class StoredRejection(Rejection):
     """A rejection as the store has it: how long its body was (bytes), when it came first and last (ms), how often."""
 
     size: int = 0
@@ -70,7 +70,7 @@ def keep(
     store: Store,
     rejection: Rejection,
     *,
-    most_bytes: int = MOST_BYTES,
+    most_bytes: int = MAX_BYTES,
     comes_again: bool = True,
     counts: bool,
     renew: bool = True,
@@ -92,7 +92,7 @@ def keep(
         rejection.id, source, code, message, len(rejection.body), request, body,
     )  # fmt: skip
     if said == 0:
-        raise KeptFull(
+        raise RejectionsFull(
             f"{limit:,} bytes of what could not be taken in are kept already, and no more will be; {WAY_OUT}"
         )
     if said == WARN:
@@ -122,15 +122,20 @@ def filling(store: Store, most_bytes: int) -> str | None:
 
 
 def listed(
-    store: Store, *, source: str | None = None, code: str | None = None, most: int = MOST, oldest_first: bool = False
-) -> list[Kept]:
+    store: Store,
+    *,
+    source: str | None = None,
+    code: str | None = None,
+    most: int = MAX_LISTED,
+    oldest_first: bool = False,
+) -> list[StoredRejection]:
     """What is kept of this source and code where they are given, `most` at most, by when it last came: newest first."""
     return list(islice(walk(store, source=source, code=code, oldest_first=oldest_first), most))
 
 
 def walk(
     store: Store, *, source: str | None = None, code: str | None = None, oldest_first: bool = False
-) -> Iterator[Kept]:
+) -> Iterator[StoredRejection]:
     """All that was kept of this source and code where they are given when this began, read a few at a time."""
     with translated():
         ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", 0, -1, desc=not oldest_first)]
@@ -149,7 +154,7 @@ def ids_with(store: Store, code: str, since_ms: float = 0) -> list[str]:
     return [each for page in pages for each in _matching(store, page, None, code)]
 
 
-def get(store: Store, ids: Iterable[str]) -> list[Kept]:
+def get(store: Store, ids: Iterable[str]) -> list[StoredRejection]:
     """The rejections with these ids, those that are there, in the order of the ids."""
     return list(_each(store, list(dict.fromkeys(ids))))
 
@@ -157,7 +162,7 @@ def get(store: Store, ids: Iterable[str]) -> list[Kept]:
 def drop(store: Store, ids: Iterable[str]) -> int:
     """Lets go of the rejections with these ids; how many there were."""
     wanted = list(dict.fromkeys(ids))
-    return sum(store.forget(*wanted[start : start + MOST]) for start in range(0, len(wanted), MOST))
+    return sum(store.forget(*wanted[start : start + MAX_LISTED]) for start in range(0, len(wanted), MAX_LISTED))
 
 
 def _matching(store: Store, ids: Sequence[str], source: str | None, code: str | None) -> list[str]:
@@ -182,7 +187,7 @@ def _parts(rejection: Rejection) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     return source, code, message, asked, rejection.body.decode("latin-1").encode()
 
 
-def _each(store: Store, ids: list[str]) -> Iterator[Kept]:
+def _each(store: Store, ids: list[str]) -> Iterator[StoredRejection]:
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
         with translated(), store.client.pipeline(transaction=False) as pipe:
@@ -192,9 +197,9 @@ def _each(store: Store, ids: list[str]) -> Iterator[Kept]:
         yield from (_kept(each, fields) for each, fields in zip(page, replies, strict=True) if fields)
 
 
-def _kept(id: str, fields: Mapping[str, str]) -> Kept:
+def _kept(id: str, fields: Mapping[str, str]) -> StoredRejection:
     method, url, headers = json.loads(fields["r"]) if fields["r"] else ("", "", {})
-    return Kept(
+    return StoredRejection(
         id=id,
         source=fields["s"],
         code=fields["c"],

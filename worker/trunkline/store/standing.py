@@ -12,7 +12,7 @@ COUNTS: Final = (
     "accepted", "coalesced", "queued", "attaching", "attached", "dead", "dropped", "superseded", "archived",
 )  # fmt: skip
 PAGE: Final = 500
-MOST_STALE: Final = 2_000  # places at the head of a queue, left by numbers that are gone, that are looked at
+MAX_STALE: Final = 2_000  # places at the head of a queue, left by numbers that are gone, that are looked at
 Name = tuple[str, str]
 
 
@@ -138,7 +138,7 @@ def _oldest_waiting(store: Store, profiles: list[str]) -> dict[str, int]:
 
 def _behind_the_stale(store: Store, profile: str) -> dict[str, int]:
     """The same where the heads have places only that cancelled or superseded numbers left behind."""
-    for start in range(0, MOST_STALE, PAGE):
+    for start in range(0, MAX_STALE, PAGE):
         page = list(map(str, store.client.lrange(f"{store.prefix}ready:{profile}", start, start + PAGE - 1)))
         found = _earliest(store, ((profile, number) for number in page))
         if found or len(page) < PAGE:

@@ -30,7 +30,7 @@ class VaultLocked(TrunklineError):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPassword:
+class StoredPassword:
     """One password the API gave for a profile, when (server time, ms), and in answer to which call of which numbers.
 
     `batch` and `numbers` are empty where they were not noted.
@@ -70,7 +70,7 @@ class Vault:
             self._known[profile] = frozenset(each.password.get_secret_value() for each in kept)
         return self._known[profile] | self._said.get(profile, frozenset())
 
-    def passwords(self, profile: str) -> tuple[tuple[KeptPassword, ...], int | None]:
+    def passwords(self, profile: str) -> tuple[tuple[StoredPassword, ...], int | None]:
         """Every password kept for a profile, oldest first, and when one was last lost (ms) or None."""
         with translated():
             fields: dict[str, str] = self._store.client.hgetall(_name(profile))  # type: ignore[assignment]  # decoded
@@ -81,14 +81,14 @@ class Vault:
             raise VaultLocked("TRUNKLINE_SECRET_KEY is not the key that these passwords were sealed with")
         return tuple(sorted(kept, key=lambda each: each.at_ms)), None if lost is None else int(lost)
 
-    def _open(self, item: dict[str, Any]) -> KeptPassword | None:
+    def _open(self, item: dict[str, Any]) -> StoredPassword | None:
         """None for one that was sealed with an earlier key."""
         try:
             text = SecretBox(self._need_key()).decrypt(base64.b64decode(item["sealed"]))
         except CryptoError:
             return None
         numbers = item.get("numbers") or ()  # an empty list may come back as an empty object
-        return KeptPassword(SecretStr(text.decode()), int(item["at"]), item.get("batch", ""), tuple(numbers))
+        return StoredPassword(SecretStr(text.decode()), int(item["at"]), item.get("batch", ""), tuple(numbers))
 
     def _need_key(self) -> bytes:
         if self._key is None:

@@ -9,10 +9,10 @@ from typing import Final
 
 Json = object  # what json.loads gives: dict, list, str, int, float, bool or None
 
-DEEPEST: Final = 6  # levels of nesting within an error that are looked at
+MAX_DEPTH: Final = 6  # levels of nesting within an error that are looked at
 WIDEST: Final = 50  # items of a list within an error that are looked at
-MOST_WORDS: Final = 100  # codes and sentences of one error
-LONGEST: Final = 2000  # characters of one sentence
+MAX_WORDS: Final = 100  # codes and sentences of one error
+MAX_LENGTH: Final = 2000  # characters of one sentence
 
 _CODE_KEYS: Final = ("error", "code", "errorcode", "type")
 _TEXT_KEYS: Final = ("message", "reason", "detail", "details", "description", "title", "msg", "errormessage", "status")
@@ -78,7 +78,7 @@ def read_envelope(body: bytes) -> Envelope:
 def _unreadable(text: str) -> Envelope:
     withheld = _REGISTER_PASSWORD.search(text) is not None
     excerpt = "(withheld: it can't be read and may hold a register password)" if withheld else text
-    sentence = text.strip()[:LONGEST]
+    sentence = text.strip()[:MAX_LENGTH]
     problem = Problem() if withheld or not sentence or sentence.startswith("<") else Problem(texts=(sentence,))
     return Envelope(False, excerpt, None, None, [], False, problem, None, ())
 
@@ -120,8 +120,8 @@ def read_problem(value: Json) -> Problem:
     """Codes and sentences of an error in any shape: text, `{error, message}`, `{errors: […]}`, lists of these."""
     codes: dict[str, None] = {}
     texts: dict[str, None] = {}
-    for is_code, word in islice(_words(value, True, DEEPEST), MOST_WORDS):
-        clean = word.strip()[:LONGEST]
+    for is_code, word in islice(_words(value, True, MAX_DEPTH), MAX_WORDS):
+        clean = word.strip()[:MAX_LENGTH]
         if clean.lower() in _NO_NEWS:
             continue
         shape = _CODE if is_code else _UNMISTAKABLE_CODE

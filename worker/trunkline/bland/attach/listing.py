@@ -10,12 +10,12 @@ from typing import Final
 
 import ijson
 
-LARGEST: Final = 512 * 1024 * 1024  # bytes of a listing: some four million numbers
-LARGEST_ITEM: Final = 1024 * 1024  # bytes between two numbers of it
-DEEPEST: Final = 300  # characters of the path to a value
-MOST_KEPT: Final = 250_000  # numbers: some 50 MB
-LONGEST_NUMBER: Final = 64
-LONGEST_ENDPOINT: Final = 256
+MAX_LISTING_BYTES: Final = 512 * 1024 * 1024  # bytes of a listing: some four million numbers
+MAX_ITEM_BYTES: Final = 1024 * 1024  # bytes between two numbers of it
+MAX_DEPTH: Final = 300  # characters of the path to a value
+MAX_KEPT: Final = 250_000  # numbers: some 50 MB
+MAX_NUMBER_LENGTH: Final = 64
+MAX_ENDPOINT_LENGTH: Final = 256
 
 _PIECE: Final = 4096  # bytes that are parsed at a time, before the bounds are looked at
 _SPACING: Final = re.compile(r"[\s().\-]+")
@@ -92,7 +92,7 @@ class Listing:
 class ListingReader:
     """Takes a listing in as it comes. Of more than `most` numbers it keeps those that are `wanted` (None: all)."""
 
-    def __init__(self, wanted: Collection[str] | None = None, *, most: int = MOST_KEPT) -> None:
+    def __init__(self, wanted: Collection[str] | None = None, *, most: int = MAX_KEPT) -> None:
         self._wanted = None if wanted is None else frozenset(wanted)
         self._spelled = frozenset(spelled for each in wanted or () for spelled in (each, each.removeprefix("+")))
         self._most = most
@@ -122,10 +122,10 @@ class ListingReader:
             except ijson.JSONError as error:
                 raise ListingUnusable("it is not JSON") from error
             self._take()
-            if self._read > LARGEST:
-                raise ListingUnusable(f"it is larger than {LARGEST} bytes")
-            if self._since_item > LARGEST_ITEM:
-                raise ListingUnusable(f"there is no number in {LARGEST_ITEM} bytes of it")
+            if self._read > MAX_LISTING_BYTES:
+                raise ListingUnusable(f"it is larger than {MAX_LISTING_BYTES} bytes")
+            if self._since_item > MAX_ITEM_BYTES:
+                raise ListingUnusable(f"there is no number in {MAX_ITEM_BYTES} bytes of it")
 
     def listing(self) -> Listing:
         """What was read, now that the answer has ended. Raises ListingUnusable where it isn't all of a listing."""
@@ -142,7 +142,7 @@ class ListingReader:
 
     def _take(self) -> None:
         events = self._events
-        if events and len(events[-1][0]) > DEEPEST:
+        if events and len(events[-1][0]) > MAX_DEPTH:
             raise ListingUnusable("it is too deeply nested")
         places, item = self._places, self._item
         for path, event, value in events:
@@ -177,13 +177,13 @@ class ListingReader:
     def _keep(self) -> None:
         text = self._fields.get(_NUMBER, self._fields.get(_NUMBER_TOO, "")).strip()
         number = _SPACING.sub("", text) if text.startswith("+") else text
-        if not number or len(number) > LONGEST_NUMBER:
+        if not number or len(number) > MAX_NUMBER_LENGTH:
             return
         self._with_plus = self._with_plus or number.startswith("+")
         if not self._all and number not in self._spelled:
             return
         endpoint = self._fields.get(_ENDPOINT)
-        shape = (frozenset(self._directions & _KNOWN_DIRECTIONS), endpoint[:LONGEST_ENDPOINT] if endpoint else None)
+        shape = (frozenset(self._directions & _KNOWN_DIRECTIONS), endpoint[:MAX_ENDPOINT_LENGTH] if endpoint else None)
         self._found[number] = self._shapes.setdefault(shape, ListedNumber(*shape))
         if self._all and self._wanted is not None and len(self._found) > self._most:
             self._all = False

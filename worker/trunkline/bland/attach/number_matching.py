@@ -20,7 +20,7 @@ _PARTS: Final = (
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015]+")
 _TOKENS: Final = re.compile(r"[\s:,;=\"'()\[\]{}<>|]+")
 _WRITTEN_OUT: Final = re.compile(r"\+?[0-9][0-9 ().\-]{5,}[0-9]")
-_LONGEST: Final = 2000  # characters of a sentence in which numbers are looked for
+_MAX_LENGTH: Final = 2000  # characters of a sentence in which numbers are looked for
 
 Failure = tuple[str, Problem, Json]
 
@@ -66,11 +66,11 @@ class Sent:
 
     def find_in(self, sentence: str) -> str | None:
         """The number that a sentence is about: the one it begins with, or else the only one it mentions."""
-        tokens = _TOKENS.split(sentence[:_LONGEST].strip())
+        tokens = _TOKENS.split(sentence[:_MAX_LENGTH].strip())
         first = self.find(tokens[0]) if tokens else None
         if first is not None:
             return first
-        written = (*(token for token in tokens if token.startswith("+")), *_WRITTEN_OUT.findall(sentence[:_LONGEST]))
+        written = (*(token for token in tokens if token.startswith("+")), *_WRITTEN_OUT.findall(sentence[:_MAX_LENGTH]))
         found = {number for number in map(self.find, written) if number is not None}
         return found.pop() if len(found) == 1 else None
 
