@@ -212,7 +212,8 @@ def test_routes_can_be_compared_and_held_in_sets() -> None:
 GEOCODER_LOADED = """
 import sys
 from trunkline.events.event import NumberEvent
-from trunkline.events.intake import NumberRules, ProfileRule, Route, When, take_in
+from trunkline.events.intake import NumberRules, ProfileRule, take_in
+from trunkline.events.routing import Route, When
 
 def loaded(**when):
     routes = (Route(when=When.model_validate(when), profile="a"),)
