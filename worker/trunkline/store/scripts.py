@@ -8,6 +8,8 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
+from trunkline.store.fields import SCRIPT_NAMES
+
 SCHEMA: Final = 2  # of the keys and their fields, as in prelude.lua; another wherever they change
 NAMES: Final = (
     "meta",
@@ -32,6 +34,7 @@ NAMES: Final = (
     "inspect",
     "mend",
 )
+NAMED: Final = re.compile(rf"\b({'|'.join(SCRIPT_NAMES)})\.(\w+)\b")
 PART: Final = re.compile(r"^-- @(\w+)$", re.MULTILINE)
 
 
@@ -56,11 +59,20 @@ def source(name: str) -> str:
     return PART.sub(lambda part: source(part[1]), text)
 
 
+def _on_disk(text: str) -> str:
+    """The text of a script with every name of store/fields.py replaced by its letters."""
+
+    def letters(name: re.Match[str]) -> str:
+        return f"'{SCRIPT_NAMES[name[1]][name[2]].value}'"
+
+    return NAMED.sub(letters, text)
+
+
 def assembled(name: str, prelude: str, body: str) -> Script:
     """A script of its own first line (`#!lua` with the flags that the server needs), the prelude and the rest."""
     shebang, rest = "", body
     if body.startswith("#!"):
         shebang, _, rest = body.partition("\n")
         shebang += "\n"
-    text = f"{shebang}{prelude}\n{rest}"
+    text = _on_disk(f"{shebang}{prelude}\n{rest}")
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())  # what EVALSHA asks for

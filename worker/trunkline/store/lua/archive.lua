@@ -30,7 +30,7 @@ local function take_over()
     else
       looked_at = looked_at + 1
       local p, n = string.match(item, '^(%S+) (.+)$')
-      if is_closed(call('HGET', entry_key(p, n), 's')) and not call('ZSCORE', P .. 'ended', item) then ends(p, n) end
+      if is_closed(call('HGET', entry_key(p, n), E.state)) and not call('ZSCORE', P .. 'ended', item) then ends(p, n) end
     end
   end
 end
@@ -51,14 +51,14 @@ local page = call('ZRANGEBYSCORE', P .. 'ended', '(' .. at, '+inf', 'WITHSCORES'
 for i = 1, #page, 2 do
   local p, n = string.match(page[i], '^(%S+) (.+)$')
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'u', 'z', 'q')
+  local e = call('HMGET', key, E.state, E.updated_at, E.stale_place, E.queued_at)
   if tonumber(page[i + 1]) > bound then break end
   if is_closed(e[1]) then
     local closed = tonumber(e[2] or e[4] or 0)
     local ahead = closed > NOW + FUTURE
     if closed + keep > NOW and not ahead then break end
     if ahead or e[3] then -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
-      call('HSET', key, 'u', NOW)
+      call('HSET', key, E.updated_at, NOW)
       ends(p, n)
     else
       let_go(p, n, key)

@@ -24,7 +24,7 @@ local function goes_first(a, n, p)
   for _, c in ipairs(claims.list) do
     local pol = c.p ~= p and own and c.t < own.t and policy(c.p)
     if pol and pol.a == a and not pol.op and not pol.au and not pol.cw and owns_any(claims, a, c.p) and shares(a, p, c.p) then
-      local e = call('HMGET', entry_key(c.p, n), 's', 'n')
+      local e = call('HMGET', entry_key(c.p, n), E.state, E.next_at)
       if e[1] == 'q' and not e[2] then return true end
     end
   end
@@ -34,7 +34,7 @@ end
 -- A number that another batch of the account has, or an older profile must send first, waits for that settle.
 local function hold(a, p, n)
   call('ZADD', P .. 'retry:' .. p, NOW + LEASE, n)
-  call('HSET', entry_key(p, n), 'n', NOW + LEASE, 'h', 1, 'u', NOW)
+  call('HSET', entry_key(p, n), E.next_at, NOW + LEASE, E.held, 1, E.updated_at, NOW)
   local held = call('HGET', P .. 'waiting:' .. a, n)
   local names = held and lines(held) or {}
   for _, name in ipairs(names) do if name == p then return end end
@@ -80,23 +80,23 @@ local function pick(p, pol, numbers, into, special, from_retry)
       contended = contended or #rivals > 0
     end
     if e[1] ~= 'q' or (e[2] and not from_retry) then
-      call('HDEL', key, 'z') -- a stale place: it is gone now
+      call('HDEL', key, E.stale_place) -- a stale place: it is gone now
     elseif not owns then
-      call('HDEL', key, 'n', 'h')
-      call('HSET', key, 's', 's', 'u', NOW, 'ss', 'q')
-      move(p, 'q', 's')
+      call('HDEL', key, E.next_at, E.held)
+      call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, STATE.queued)
+      move(p, STATE.queued, STATE.superseded)
       ends(p, n)
       if e[3] or e[5] == 'd' then reassert(pol.a, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
     elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.a, n, p)) then
       hold(pol.a, p, n)
     else
-      if e[2] then call('HDEL', key, 'n', 'h') end
+      if e[2] then call('HDEL', key, E.next_at, E.held) end
       if e[14] and e[14] ~= pol.fp then -- what earlier calls left behind proves nothing of what is to be attached now
-        if e[9] then call('HDEL', key, 'b') end
-        if e[5] == 'd' then call('HSET', key, 'f', 1) end
+        if e[9] then call('HDEL', key, E.known_absent) end
+        if e[5] == 'd' then call('HSET', key, E.forced, 1) end
         e[6], e[9] = e[6] or e[5] == 'd', false
       end
-      call('HSET', key, 's', 'f', 'u', NOW, 'l', pol.fp)
+      call('HSET', key, E.state, STATE.attaching, E.updated_at, NOW, E.leased_under, pol.fp)
       into[#into + 1] = n
       local forced = e[6] or contended -- what is there may be the other profile's
       if e[3] or e[4] or e[5] or forced or e[7] or e[11] or e[12] then
@@ -111,7 +111,7 @@ local function take_canary(p, pol)
   local canary = canary_time(p, pol)
   if canary == false then
     if pol.cw then
-      call('HDEL', P .. 'policy:' .. p, 'cw')
+      call('HDEL', P .. 'policy:' .. p, POLICY.canary)
       pol.cw = false
     end
     return nil
@@ -159,11 +159,11 @@ end
 
 local function lease(a, acc, p, pol, numbers, special, kind)
   local id = call('INCR', P .. 'batches') .. '-' .. SALT
-  call('HSET', P .. 'batch:' .. id, 'p', p, 'a', a, 'fp', pol.fp, 'n', table.concat(numbers, '\n'), 'k', kind, 'slot', take_slot(a, acc),
-    'w', WORKER, 'd', pol.dirs, 'le', LEASE, 'at', NOW)
+  call('HSET', P .. 'batch:' .. id, BATCH.profile, p, BATCH.account, a, BATCH.fingerprint, pol.fp, BATCH.numbers, table.concat(numbers, '\n'), BATCH.kind, kind, BATCH.slot, take_slot(a, acc),
+    BATCH.worker, WORKER, BATCH.directions, pol.dirs, BATCH.lease, LEASE, BATCH.claimed_at, NOW)
   call('ZADD', P .. 'leases', NOW + LEASE, id)
   call('SADD', P .. 'inflight:' .. a, unpack(numbers))
-  call('HINCRBY', P .. 'account:' .. a, 'run', 1)
+  call('HINCRBY', P .. 'account:' .. a, ACCOUNT.calls, 1)
   count(p, 'queued', -#numbers)
   count(p, 'attaching', #numbers)
   to_touch[a] = true
@@ -210,7 +210,7 @@ local function next_claim()
     elseif not is_ours(DIGEST, a) then
       pass_over(a)
     elseif acc.gu then
-      call('HSET', P .. 'account:' .. a, 'pl', NOW + PROBE_LEASE)
+      call('HSET', P .. 'account:' .. a, ACCOUNT.probe_lease, NOW + PROBE_LEASE)
       to_touch[a] = true
       return { 'probe', a, acc.gn, NOW }
     else

@@ -12,14 +12,14 @@ local dropped, marked, in_doubt, given_back = 0, 0, 0, 0
 for i = 3, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'n', 'w', 'x', 'k', 'v', 'c', 'ec', 'tr', 'p')
+  local e = call('HMGET', key, E.state, E.next_at, E.wish, E.contended, E.attempts, E.verify, E.crashes, E.error_code, E.failed_whole_at, E.attached_under)
   if e[1] == from then
     if from == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
     -- one that waits only for the check that it is still attached is attached, unless another profile sends to it too
     local to = (from == 'q' and e[6] == 'c' and not e[4]) and 'a' or 'x'
-    call('HDEL', key, 'f', 'g', 'ss')
-    if to == 'a' then call('HDEL', key, 'v') end
-    call('HSET', key, 's', to, 'u', NOW)
+    call('HDEL', key, E.forced, E.again, E.superseded_in)
+    if to == 'a' then call('HDEL', key, E.verify) end
+    call('HSET', key, E.state, to, E.updated_at, NOW)
     move(p, from, to)
     ends(p, n)
     if to == 'x' then
@@ -30,8 +30,8 @@ for i = 3, #ARGV, 2 do
     end
     dropped = dropped + 1
   elseif from == 'q' and e[1] == 'f' and not e[3] then
-    call('HDEL', key, 'g')
-    call('HSET', key, 'w', 'x')
+    call('HDEL', key, E.again)
+    call('HSET', key, E.wish, STATE.dropped)
     marked = marked + 1
   end
 end

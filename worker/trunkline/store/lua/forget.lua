@@ -8,7 +8,7 @@ local INDEX = P .. 'rejected'
 
 local function forget(id)
   local key = INDEX .. ':' .. id
-  local size = call('HGET', key, 'z')
+  local size = call('HGET', key, REJECTION.size)
   call('DEL', key)
   tally('rejected_bytes', -(size or 0))
   return call('ZREM', INDEX, id)

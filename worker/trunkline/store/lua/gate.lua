@@ -12,13 +12,13 @@ local what, name, reason, ms = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local function account_gate(key)
   if what == 'pause_account' then
-    call('HSET', key, 'op', reason, 'opt', NOW)
+    call('HSET', key, ACCOUNT.paused, reason, ACCOUNT.paused_at, NOW)
   elseif what == 'resume_account' then
-    call('HDEL', key, 'op', 'opt', 'pl')
-    if call('HEXISTS', key, 'gu') == 1 then call('HSET', key, 'gu', NOW) end
+    call('HDEL', key, ACCOUNT.paused, ACCOUNT.paused_at, ACCOUNT.probe_lease)
+    if call('HEXISTS', key, ACCOUNT.open_until) == 1 then call('HSET', key, ACCOUNT.open_until, NOW) end
   elseif what == 'probe_ok' then
-    call('HDEL', key, 'gu', 'gr', 'pl')
-    call('HSET', key, 'half', 1)
+    call('HDEL', key, ACCOUNT.open_until, ACCOUNT.open_reason, ACCOUNT.probe_lease)
+    call('HSET', key, ACCOUNT.half_open, 1)
   else
     close_gate(name, ms, reason)
   end
@@ -30,10 +30,10 @@ if what == 'pause_profile' or what == 'resume_profile' then
   if not pol then return 0 end
   local key = P .. 'policy:' .. name
   if what == 'pause_profile' then
-    call('HSET', key, 'op', reason, 'opt', NOW)
+    call('HSET', key, POLICY.paused, reason, POLICY.paused_at, NOW)
     pol.op = reason
   else
-    call('HDEL', key, 'op', 'opt', 'au', 'aut', 'cw', 'rf', 'rs')
+    call('HDEL', key, POLICY.paused, POLICY.paused_at, POLICY.refused, POLICY.refused_at, POLICY.canary, POLICY.alike_under, POLICY.alike_signature)
     call('DEL', P .. 'alike:' .. name)
     pol.op, pol.au, pol.cw = false, false, false
   end

@@ -23,10 +23,10 @@ for _, a in ipairs(said.accounts) do
   local text = newest('a:' .. a)
   if text then
     local cap, iv = string.match(text, '^(%S+) (%S+)$')
-    local old = call('HMGET', P .. 'account:' .. a, 'cap', 'iv')
+    local old = call('HMGET', P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval)
     if old[1] ~= cap or old[2] ~= iv then
       call('SADD', P .. 'accounts', a)
-      call('HSET', P .. 'account:' .. a, 'cap', cap, 'iv', iv)
+      call('HSET', P .. 'account:' .. a, ACCOUNT.max_calls, cap, ACCOUNT.interval, iv)
       to_touch[a] = true
     end
   end
@@ -38,13 +38,13 @@ local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
     call('ZREM', P .. 'due:' .. old[1], p)
     to_touch[old[1]] = true
   end
-  if old[1] and (old[1] ~= a or old[5] ~= dirs) then call('HSET', key, 'mv', NOW) end
+  if old[1] and (old[1] ~= a or old[5] ~= dirs) then call('HSET', key, POLICY.moved_at, NOW) end
   if old[4] and old[4] ~= fp then -- a mended profile goes again
-    call('HDEL', key, 'au', 'aut', 'rf', 'rs', 'cw')
+    call('HDEL', key, POLICY.refused, POLICY.refused_at, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)
     call('DEL', P .. 'alike:' .. p)
   end
-  call('HSET', key, 'a', a, 's', size, 'w', wait, 'fp', fp, 'd', dirs, 'tr', trunk, 'dg', digest)
-  call('HDEL', key, 'gone')
+  call('HSET', key, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait, POLICY.fingerprint, fp, POLICY.directions, dirs, POLICY.trunk, trunk, POLICY.configuration, digest)
+  call('HDEL', key, POLICY.gone)
   call('SADD', P .. 'policies', p)
   policies[p] = nil
   schedule(p)
@@ -55,7 +55,7 @@ for _, p in ipairs(said.profiles) do
   local text, digest = newest('p:' .. p)
   if text then
     local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
-    local old = call('HMGET', P .. 'policy:' .. p, 'a', 's', 'w', 'fp', 'd', 'dg', 'gone')
+    local old = call('HMGET', P .. 'policy:' .. p, POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.configuration, POLICY.gone)
     if old[1] ~= a or old[2] ~= size or old[3] ~= wait or old[4] ~= fp or old[5] ~= dirs or old[6] ~= digest or old[7] then
       change(p, old, digest, fp, a, size, wait, dirs, trunk)
     end

@@ -36,7 +36,7 @@ local function is_listed(p, n, s)
 end
 
 local function entry_mark(p, n)
-  local e = call('HMGET', entry_key(p, n), 's', 'n', 'z')
+  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place)
   local s = e[1]
   if not BOOK_OF[s or ''] then return call('EXISTS', entry_key(p, n)) == 1 and '?' or '-', '!' end
   if not has_right_time(p, n, e) or not is_listed(p, n, s) then return s, '!' end
@@ -46,14 +46,14 @@ local function entry_mark(p, n)
 end
 
 local function is_place(p, n)
-  local e = call('HMGET', entry_key(p, n), 's', 'n', 'z')
+  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place)
   return (e[1] == 'q' and not e[2]) or (e[1] and e[1] ~= 'q' and e[3])
 end
 
 local function is_retry(p, n)
   local score = call('ZSCORE', P .. 'retry:' .. p, n)
   if not score then return true end
-  local e = call('HMGET', entry_key(p, n), 's', 'n')
+  local e = call('HMGET', entry_key(p, n), E.state, E.next_at)
   return e[1] == 'q' and e[2] and tonumber(e[2]) == tonumber(score)
 end
 
@@ -106,7 +106,7 @@ function looks.batches()
     local code, p, a, text = batch_problem(id)
     local wrong, missing = {}, {}
     for _, n in ipairs(lines(text)) do
-      if call('HGET', entry_key(p, n), 's') ~= 'f' then wrong[#wrong + 1] = n end
+      if call('HGET', entry_key(p, n), E.state) ~= 'f' then wrong[#wrong + 1] = n end
       if call('SISMEMBER', P .. 'inflight:' .. a, n) == 0 then missing[#missing + 1] = n end
     end
     return { code, p, a, text, wrong, missing }
@@ -130,7 +130,7 @@ end
 function looks.dead()
   return only(3, function(member)
     local p, n = string.match(member, '^(%S+) (.+)$')
-    return call('HGET', entry_key(p, n), 's') ~= 'd' and call('ZSCORE', P .. 'dead', member)
+    return call('HGET', entry_key(p, n), E.state) ~= 'd' and call('ZSCORE', P .. 'dead', member)
   end)
 end
 

@@ -12,7 +12,7 @@ local function leased()
   if not batches then
     batches = {}
     for _, id in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
-      local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n')
+      local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers)
       if b[1] then batches[#batches + 1] = { id = id, p = b[1], a = b[2], n = b[3] } end
     end
   end
@@ -34,7 +34,7 @@ end
 
 -- Every place of the number; `whole` unless its lists are too long to be looked through.
 local function facts(p, n)
-  local e = call('HMGET', entry_key(p, n), 's', 'n', 'z', 'q')
+  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.queued_at)
   local ready, split = P .. 'ready:' .. p, P .. 'split:' .. p
   local f = { exists = call('EXISTS', entry_key(p, n)) == 1, s = e[1], at = e[2], stale = e[3], queued = e[4], name = p .. ' ' .. n,
     whole = call('LLEN', ready) <= LONGEST and call('LLEN', split) <= MOST_CHILDREN,
@@ -92,7 +92,7 @@ local function problems(p, n, f)
 end
 
 local function batch_problem(id)
-  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n')
+  local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers)
   local lease = call('ZSCORE', P .. 'leases', id)
   if not b[1] then return lease and 'lease_only' or '', '', '', '' end
   local numbers = lines(b[3] or '')
@@ -115,14 +115,14 @@ end
 local function run_of(a)
   local n = 0
   for _, b in ipairs(leased()) do if b.a == a then n = n + 1 end end
-  return n, tonumber(call('HGET', P .. 'account:' .. a, 'run') or 0)
+  return n, tonumber(call('HGET', P .. 'account:' .. a, ACCOUNT.calls) or 0)
 end
 
 local function rejection_problem(id)
   local key = P .. 'rejected:' .. id
   local indexed = call('ZSCORE', P .. 'rejected', id)
   if call('EXISTS', key) == 0 then return indexed and 'rejected_gone' or '', 0, 0 end
-  local size, says = 0, tonumber(call('HGET', key, 'z') or 0)
+  local size, says = 0, tonumber(call('HGET', key, REJECTION.size) or 0)
   for field in string.gmatch('scmrb', '.') do size = size + call('HSTRLEN', key, field) end
   return not indexed and 'rejected_lost' or says ~= size and 'rejected_size' or '', says, size
 end
@@ -150,6 +150,6 @@ local function books_of(p)
   local flat, said = call('HGETALL', P .. 'books:' .. p), {}
   for i = 1, #flat, 2 do said[#said + 1] = flat[i] .. '=' .. flat[i + 1] end
   table.sort(said)
-  said[#said + 1] = 'tat=' .. (pol and (pol.a .. ' ' .. (call('HGET', P .. 'account:' .. pol.a, 'tat') or '')) or '')
+  said[#said + 1] = 'tat=' .. (pol and (pol.a .. ' ' .. (call('HGET', P .. 'account:' .. pol.a, ACCOUNT.next_slot) or '')) or '')
   return table.concat(said, '\n')
 end

@@ -46,7 +46,7 @@ local function take_out_of_batch(b, n)
   if #left == 0 then
     end_batch(b.id, b.a, { n })
   else
-    call('HSET', P .. 'batch:' .. b.id, 'n', table.concat(left, '\n'))
+    call('HSET', P .. 'batch:' .. b.id, BATCH.numbers, table.concat(left, '\n'))
     call('SREM', P .. 'inflight:' .. b.a, n)
   end
 end
@@ -68,12 +68,12 @@ end
 -- Nobody has it: a call of it may have gone out.
 local function back_in_doubt(p, n)
   local key = entry_key(p, n)
-  local wish = call('HGET', key, 'w')
-  call('HSET', key, 's', wish or 'q', 'v', 'd', 't', NOW, 'u', NOW)
-  call('HDEL', key, 'g', 'w', 'n', 'h')
-  move(p, 'f', wish or 'q')
+  local wish = call('HGET', key, E.wish)
+  call('HSET', key, E.state, wish or STATE.queued, E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW)
+  call('HDEL', key, E.again, E.wish, E.next_at, E.held)
+  move(p, STATE.attaching, wish or STATE.queued)
   if wish then
-    if wish == 's' then call('HSET', key, 'ss', 'q') end
+    if wish == 's' then call('HSET', key, E.superseded_in, STATE.queued) end
     ends(p, n)
     local pol = policy(p)
     if wish == 'x' and pol then release(pol.a, n, p, pol.dirs, true) end
@@ -87,7 +87,7 @@ local mends = {}
 
 function mends.no_place(p, n, f)
   if f.at then call('ZADD', P .. 'retry:' .. p, f.at, n) else call('RPUSH', P .. 'ready:' .. p, n) end
-  call('HDEL', entry_key(p, n), 'z')
+  call('HDEL', entry_key(p, n), E.stale_place)
   schedule(p)
 end
 
@@ -114,10 +114,10 @@ end
 
 function mends.closed_place(p, n, f)
   take_places(p, n, f)
-  call('HDEL', entry_key(p, n), 'z')
+  call('HDEL', entry_key(p, n), E.stale_place)
 end
 
-function mends.no_stale(p, n) call('HDEL', entry_key(p, n), 'z') end
+function mends.no_stale(p, n) call('HDEL', entry_key(p, n), E.stale_place) end
 
 mends.place_only = take_places
 
@@ -125,7 +125,7 @@ function mends.batch_only(_, n, f) for _, b in ipairs(f.batches) do take_out_of_
 
 function mends.in_batch(p, n, f)
   mends.batch_only(p, n, f)
-  if f.s == 'q' then call('HSET', entry_key(p, n), 'v', 'd', 't', NOW, 'u', NOW) end
+  if f.s == 'q' then call('HSET', entry_key(p, n), E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW) end
 end
 
 mends.no_batch = back_in_doubt
@@ -138,7 +138,7 @@ function mends.many_batches(_, n, f)
 end
 
 function mends.dead_missing(p, n, f)
-  local e = call('HMGET', entry_key(p, n), 'da', 'u', 'q')
+  local e = call('HMGET', entry_key(p, n), E.dead_at, E.updated_at, E.queued_at)
   call('ZADD', P .. 'dead', e[1] or e[2] or e[3] or NOW, f.name)
 end
 
@@ -222,7 +222,7 @@ function does.runs()
   return each(3, function(a)
     local counted, noted = run_of(a)
     if counted == noted then return 0 end
-    call('HSET', P .. 'account:' .. a, 'run', counted)
+    call('HSET', P .. 'account:' .. a, ACCOUNT.calls, counted)
     to_touch[a] = true
     return 1
   end)
@@ -277,9 +277,9 @@ function does.rejected()
     if code == 'rejected_gone' then
       call('ZREM', P .. 'rejected', id)
     elseif code == 'rejected_lost' then
-      call('ZADD', P .. 'rejected', call('HGET', key, 'l') or NOW, id)
+      call('ZADD', P .. 'rejected', call('HGET', key, REJECTION.last_at) or NOW, id)
     elseif code == 'rejected_size' then
-      call('HSET', key, 'z', size)
+      call('HSET', key, REJECTION.size, size)
       tally('rejected_bytes', size - says)
     end
     return code
@@ -296,7 +296,7 @@ function does.entries()
   local given, noted = 0, 0
   for i = 3, #ARGV, 2 do
     local p, n = ARGV[i], ARGV[i + 1]
-    local e = call('HMGET', entry_key(p, n), 's', 'q')
+    local e = call('HMGET', entry_key(p, n), E.state, E.queued_at)
     if BOOK_OF[e[1] or ''] then
       if e[1] ~= 'x' and #claimed_on(p, n) == 0 and give_claim(p, n, e[1], e[2]) then given = given + 1 end
       if not OPEN[e[1]] and not call('ZSCORE', P .. 'ended', p .. ' ' .. n) then
@@ -334,7 +334,7 @@ function does.closed()
     else
       looked_at = looked_at + 1
       local p, n = string.match(item, '^(%S+) (.+)$')
-      local s = call('HGET', entry_key(p, n), 's')
+      local s = call('HGET', entry_key(p, n), E.state)
       if s and not OPEN[s] and not call('ZSCORE', P .. 'ended', item) then
         ends(p, n) -- of several ends the last
         noted = noted + (known[item] and 0 or 1)

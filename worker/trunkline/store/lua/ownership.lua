@@ -111,10 +111,10 @@ local flush_ready = function() end
 -- Sends an attached number again, as another profile's call may have changed what it had.
 local function send_again(p, n)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'z')
+  local e = call('HMGET', key, E.state, E.stale_place)
   if e[1] ~= 'a' then return false end
-  call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
-  move(p, 'a', 'q')
+  call('HSET', key, E.state, STATE.queued, E.forced, 1, E.queued_at, NOW, E.updated_at, NOW)
+  move(p, STATE.attached, STATE.queued)
   enqueue_again(p, n, e[2])
   return true
 end
@@ -132,17 +132,17 @@ end
 -- A newer claim took every direction of this profile's entry.
 local function supersede(a, p, n)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'n', 'x', 'k', 'v')
+  local e = call('HMGET', key, E.state, E.next_at, E.contended, E.attempts, E.verify)
   local s = e[1]
-  if s == 'f' then call('HSET', key, 'w', 's'); return end
+  if s == 'f' then call('HSET', key, E.wish, STATE.superseded); return end
   if s ~= 'q' and s ~= 'a' and s ~= 'd' then return end
   if s == 'q' then
     if not e[2] then flush_ready(p) end
     give_up_place(p, n, e[2])
   end
   if s == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) end
-  call('HSET', key, 's', 's', 'u', NOW, 'ss', s)
-  move(p, s, 's')
+  call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, s)
+  move(p, s, STATE.superseded)
   ends(p, n)
   if s == 'q' and e[3] and (e[4] or e[5] == 'd') then reassert(a, n, p, policy(p).dirs) end -- an earlier try may have gone through
 end
@@ -150,26 +150,26 @@ end
 -- A superseded entry owns a direction again. `untouched`: nothing was sent by whoever had it meanwhile.
 local function restore(p, n, untouched)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'z', 'ss', 'w')
+  local e = call('HMGET', key, E.state, E.stale_place, E.superseded_in, E.wish)
   if e[1] == 'f' and e[4] == 's' then
-    call('HDEL', key, 'w')
+    call('HDEL', key, E.wish)
     return true
   end
   if e[1] ~= 's' then return false end
-  call('HDEL', key, 'ss')
+  call('HDEL', key, E.superseded_in)
   if e[3] == 'd' then
-    call('HSET', key, 's', 'd', 'u', NOW, 'da', NOW)
+    call('HSET', key, E.state, STATE.dead, E.updated_at, NOW, E.dead_at, NOW)
     call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
-    move(p, 's', 'd')
+    move(p, STATE.superseded, STATE.dead)
     ends(p, n)
   elseif e[3] == 'a' and untouched then
-    call('HSET', key, 's', 'a', 'u', NOW)
-    move(p, 's', 'a')
+    call('HSET', key, E.state, STATE.attached, E.updated_at, NOW)
+    move(p, STATE.superseded, STATE.attached)
     ends(p, n)
   else
-    call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'tr', 'ur')
-    call('HSET', key, 's', 'q', 'f', 1, 'q', NOW, 'u', NOW)
-    move(p, 's', 'q')
+    call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread)
+    call('HSET', key, E.state, STATE.queued, E.forced, 1, E.queued_at, NOW, E.updated_at, NOW)
+    move(p, STATE.superseded, STATE.queued)
     enqueue_again(p, n, e[2])
   end
   return true
@@ -195,9 +195,9 @@ end
 
 local function contend(p, n, rivals)
   if #rivals == 0 then return end
-  call('HSET', entry_key(p, n), 'x', 1)
+  call('HSET', entry_key(p, n), E.contended, 1)
   for _, rival in ipairs(rivals) do
-    if call('EXISTS', entry_key(rival, n)) == 1 then call('HSET', entry_key(rival, n), 'x', 1) end
+    if call('EXISTS', entry_key(rival, n)) == 1 then call('HSET', entry_key(rival, n), E.contended, 1) end
   end
 end
 
@@ -205,7 +205,7 @@ end
 local function is_contended(claims, a, n, p)
   for _, c in ipairs(claims.list) do
     if c.p ~= p and shares(a, p, c.p) then
-      local s = call('HGET', entry_key(c.p, n), 's')
+      local s = call('HGET', entry_key(c.p, n), E.state)
       if s == 'q' or s == 'f' or s == 'a' or s == 'd' then return true end
     end
   end

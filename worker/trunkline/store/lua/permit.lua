@@ -16,10 +16,10 @@ if id ~= '' then
   if not ends or ends <= NOW then return { 'lost' } end
 end
 local holder = id ~= '' and batch or P .. 'account:' .. a
-local slot = call('HGET', holder, 'slot')
+local slot = call('HGET', holder, ACCOUNT.slot)
 if not slot then
   slot = take_slot(a, account(a))
-  call('HSET', holder, 'slot', slot)
+  call('HSET', holder, ACCOUNT.slot, slot)
   to_touch[a] = true
 end
 local wait = math.ceil(tonumber(slot) - NOW - EARLY)
@@ -27,7 +27,7 @@ if wait > FUTURE then -- no slot lies as far ahead, unless the account's are so 
   local acc = account(a)
   if wait > FUTURE + AHEAD + acc.cap * acc.iv then
     slot = take_slot(a, acc)
-    call('HSET', holder, 'slot', slot)
+    call('HSET', holder, ACCOUNT.slot, slot)
     to_touch[a] = true
     wait = math.ceil(tonumber(slot) - NOW - EARLY)
   end
@@ -36,10 +36,10 @@ if wait > 0 then
   finish()
   return { 'wait', wait }
 end
-call('HDEL', holder, 'slot')
+call('HDEL', holder, ACCOUNT.slot)
 if n_numbers then
-  call('HSETNX', batch, 'sent', NOW)
-  if #ARGV > 4 then call('HSET', batch, 'b', table.concat(ARGV, '\n', 5)) end
+  call('HSETNX', batch, BATCH.sent_at, NOW)
+  if #ARGV > 4 then call('HSET', batch, BATCH.absent, table.concat(ARGV, '\n', 5)) end
   tally('calls', 1)
   tally('numbers', n_numbers)
 end

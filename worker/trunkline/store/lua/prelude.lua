@@ -113,7 +113,7 @@ local policies = {}
 local function policy(p)
   local known = policies[p]
   if known == nil then
-    local v = call('HMGET', P .. 'policy:' .. p, 'a', 's', 'w', 'fp', 'd', 'op', 'au', 'ok', 'rf', 'rs', 'mv', 'ca', 'cw')
+    local v = call('HMGET', P .. 'policy:' .. p, POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.paused, POLICY.refused, POLICY.succeeded_under, POLICY.alike_under, POLICY.alike_signature, POLICY.moved_at, POLICY.last_attached, POLICY.canary)
     known = v[1] and { a = v[1], size = tonumber(v[2]), wait = tonumber(v[3]), fp = v[4], dirs = v[5],
       op = v[6], au = v[7], ok = v[8], rf = v[9], rs = v[10], mv = v[11], ca = v[12], cw = v[13] } or false
     policies[p] = known
@@ -126,7 +126,7 @@ end
 local AHEAD = 1000
 
 local function account(a)
-  local v = call('HMGET', P .. 'account:' .. a, 'cap', 'iv', 'run', 'tat', 'op', 'gu', 'pl', 'half', 'gn')
+  local v = call('HMGET', P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval, ACCOUNT.calls, ACCOUNT.next_slot, ACCOUNT.paused, ACCOUNT.open_until, ACCOUNT.probe_lease, ACCOUNT.half_open, ACCOUNT.trips)
   local half = v[8]
   local cap, iv = tonumber(v[1]) or 1, tonumber(v[2]) or 0
   local tat, probe = tonumber(v[4]) or 0, tonumber(v[7])
@@ -141,7 +141,7 @@ local function rate_opens(acc) return acc.tat - AHEAD end
 local function take_slot(a, acc)
   local slot = math.max(acc.tat, NOW)
   acc.tat = slot + acc.iv
-  call('HSET', P .. 'account:' .. a, 'tat', string.format('%.3f', acc.tat))
+  call('HSET', P .. 'account:' .. a, ACCOUNT.next_slot, string.format('%.3f', acc.tat))
   return string.format('%.3f', slot)
 end
 
@@ -153,7 +153,7 @@ local function schedule(p) to_schedule[p] = true end
 -- When the canary of a profile may go; nil while it is under way, false where there is none (any more).
 local function canary_time(p, pol)
   if not pol.cw then return false end
-  local e = call('HMGET', entry_key(p, pol.cw), 's', 'n')
+  local e = call('HMGET', entry_key(p, pol.cw), E.state, E.next_at)
   if e[1] == 'f' then return nil end
   return e[1] == 'q' and (tonumber(e[2]) or NOW)
 end
@@ -168,7 +168,7 @@ local function due_time(p, pol)
   if ready >= pol.size then return NOW end
   local due = nil
   if ready > 0 then
-    local v = call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), 's', 'q')
+    local v = call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), E.state, E.queued_at)
     local since = v[1] == 'q' and tonumber(v[2]) or NOW
     due = v[1] == 'q' and since <= NOW + STEP and since + pol.wait or NOW -- queued later than now: the clock has stepped back
   end
@@ -244,7 +244,7 @@ end
 -- Queues an entry that is closed: its old place is used again if it still has one.
 local function enqueue_again(p, n, had_place)
   if had_place then
-    call('HDEL', entry_key(p, n), 'z')
+    call('HDEL', entry_key(p, n), E.stale_place)
   else
     call('RPUSH', P .. 'ready:' .. p, n)
   end
@@ -255,15 +255,15 @@ end
 local function give_up_place(p, n, next_at)
   if next_at then
     call('ZREM', P .. 'retry:' .. p, n)
-    call('HDEL', entry_key(p, n), 'n', 'h')
+    call('HDEL', entry_key(p, n), E.next_at, E.held)
   else
-    call('HSET', entry_key(p, n), 'z', 1)
+    call('HSET', entry_key(p, n), E.stale_place, 1)
   end
   schedule(p)
 end
 
 local function die(p, n, code)
-  call('HSET', entry_key(p, n), 's', 'd', 'dc', code, 'da', NOW, 'u', NOW)
+  call('HSET', entry_key(p, n), E.state, STATE.dead, E.dead_code, code, E.dead_at, NOW, E.updated_at, NOW)
   call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
   ends(p, n)
 end
@@ -277,10 +277,10 @@ local function wake_waiting(a, numbers)
     if held then
       call('HDEL', key, n)
       for _, p in ipairs(lines(held)) do
-        local e = call('HMGET', entry_key(p, n), 's', 'h')
+        local e = call('HMGET', entry_key(p, n), E.state, E.held)
         if e[1] == 'q' and e[2] then
           call('ZREM', P .. 'retry:' .. p, n)
-          call('HDEL', entry_key(p, n), 'n', 'h')
+          call('HDEL', entry_key(p, n), E.next_at, E.held)
           call('RPUSH', P .. 'ready:' .. p, n)
           schedule(p)
         end
@@ -294,22 +294,22 @@ end
 -- The canary says no more: it stays attached as it was, and waits for a check where an event asked for it meanwhile.
 local function keep_attached(p, n, again)
   local key = entry_key(p, n)
-  call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er')
+  call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer)
   if again then
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'v', 'c')
-    if again == 'f' then call('HSET', key, 'f', 1) end
-    move(p, 'f', 'q')
+    call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.verify, VERIFY.check)
+    if again == 'f' then call('HSET', key, E.forced, 1) end
+    move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
-    call('HSET', key, 's', 'a', 'u', NOW)
-    move(p, 'f', 'a')
+    call('HSET', key, E.state, STATE.attached, E.updated_at, NOW)
+    move(p, STATE.attaching, STATE.attached)
     ends(p, n)
   end
 end
 
 -- What was refused alike until now, and the canary that was asked about it, count no more.
 local function forget_alike(p, pol)
-  call('HDEL', P .. 'policy:' .. p, 'rf', 'rs', 'cw')
+  call('HDEL', P .. 'policy:' .. p, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)
   call('DEL', P .. 'alike:' .. p)
   pol.cw, pol.rf = false, false
 end
@@ -319,19 +319,19 @@ local function end_batch(id, a, numbers)
   call('DEL', P .. 'batch:' .. id)
   call('ZREM', P .. 'leases', id)
   call('SREM', P .. 'inflight:' .. a, unpack(numbers))
-  call('HINCRBY', P .. 'account:' .. a, 'run', -1)
+  call('HINCRBY', P .. 'account:' .. a, ACCOUNT.calls, -1)
   to_touch[a] = true
 end
 
 -- Opens the account's breaker. Calls that were already out may say the same again: they move its end, and count once.
 local function close_gate(a, ms, reason)
   local key = P .. 'account:' .. a
-  local v = call('HMGET', key, 'gu', 'gn')
+  local v = call('HMGET', key, ACCOUNT.open_until, ACCOUNT.trips)
   local closed_until = tonumber(v[1]) or 0
-  if closed_until <= NOW then call('HINCRBY', key, 'gn', 1) end
-  call('HSET', key, 'gu', math.max(closed_until, NOW + ms), 'gr', reason)
-  call('HSETNX', key, 'gt', NOW)
-  call('HDEL', key, 'half', 'pl')
+  if closed_until <= NOW then call('HINCRBY', key, ACCOUNT.trips, 1) end
+  call('HSET', key, ACCOUNT.open_until, math.max(closed_until, NOW + ms), ACCOUNT.open_reason, reason)
+  call('HSETNX', key, ACCOUNT.open_since, NOW)
+  call('HDEL', key, ACCOUNT.half_open, ACCOUNT.probe_lease)
   to_touch[a] = true
 end
 

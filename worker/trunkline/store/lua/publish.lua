@@ -9,14 +9,14 @@ local added = 0
 for a, text in pairs(said.accounts) do
   if call('SADD', P .. 'accounts', a) == 1 then
     local cap, iv = string.match(text, '^(%S+) (%S+)$')
-    call('HSET', P .. 'account:' .. a, 'cap', cap, 'iv', iv)
+    call('HSET', P .. 'account:' .. a, ACCOUNT.max_calls, cap, ACCOUNT.interval, iv)
     to_touch[a] = true
   end
 end
 for p, text in pairs(said.profiles) do
   if call('SISMEMBER', P .. 'policies', p) == 0 then
     local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
-    call('HSET', P .. 'policy:' .. p, 'a', a, 's', size, 'w', wait, 'fp', fp, 'd', dirs, 'tr', trunk)
+    call('HSET', P .. 'policy:' .. p, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait, POLICY.fingerprint, fp, POLICY.directions, dirs, POLICY.trunk, trunk)
     call('SADD', P .. 'policies', p)
     schedule(p)
     added = added + 1

@@ -45,7 +45,7 @@ end
 local seen_entries, touched, all_new = {}, {}, false
 local NOTHING = {}
 
-local function read_entry(p, n) return call('HMGET', entry_key(p, n), 's', 'n', 'z', 'l', 'g') end
+local function read_entry(p, n) return call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.leased_under, E.again) end
 
 local function entry(p, n)
   local name = p .. ' ' .. n
@@ -55,10 +55,10 @@ local function entry(p, n)
 end
 
 local function remember_event(key, event_id)
-  local ids = lines(call('HGET', key, 'e') or '')
+  local ids = lines(call('HGET', key, E.event_ids) or '')
   if ids[#ids] == event_id then return end
   ids[#ids + 1] = event_id
-  call('HSET', key, 'e', table.concat(ids, '\n', math.max(1, #ids - 15)))
+  call('HSET', key, E.event_ids, table.concat(ids, '\n', math.max(1, #ids - 15)))
 end
 
 -- Enters a claim as old as this event. Times that lie ahead of the clock are not believed; an event without a time is the
@@ -114,29 +114,29 @@ local function join(p, n, key, e, d, owns, pol)
   local s = e[1]
   count(p, 'coalesced', 1)
   remember_event(key, d.event_id)
-  if d.metadata ~= '' then call('HSET', key, 'm', d.metadata) end
+  if d.metadata ~= '' then call('HSET', key, E.metadata, d.metadata) end
   if not owns then return end
   if s == 'q' then
-    if d.force then call('HSET', key, 'f', 1) end
+    if d.force then call('HSET', key, E.forced, 1) end
   elseif s == 'f' then
-    call('HDEL', key, 'w')
+    call('HDEL', key, E.wish)
     if d.force then
-      call('HSET', key, 'g', 'f')
+      call('HSET', key, E.again, AGAIN.forced)
     elseif e[4] ~= pol.fp and not e[5] then
-      call('HSET', key, 'g', 1)
+      call('HSET', key, E.again, 1)
     end
   else
     local sent_in_any_case = s == 's' or s == 'x' -- needs no check
-    call('HDEL', key, 'k', 'c', 'ss', 'tr', 'ur', sent_in_any_case and 'v' or 'k', s == 'd' and 'b' or 'k')
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW, 'o', d.source)
+    call('HDEL', key, E.attempts, E.crashes, E.superseded_in, E.failed_whole_at, E.unread, sent_in_any_case and E.verify or E.attempts, s == 'd' and E.known_absent or E.attempts)
+    call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.source, d.source)
     if s == 'd' then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
-      call('HDEL', key, 'dc', 'da')
+      call('HDEL', key, E.dead_code, E.dead_at)
     elseif s == 'a' then
-      call('HSET', key, 'v', 'c')
+      call('HSET', key, E.verify, VERIFY.check)
     end
-    if d.force or sent_in_any_case then call('HSET', key, 'f', 1) end
-    move(p, s, 'q')
+    if d.force or sent_in_any_case then call('HSET', key, E.forced, 1) end
+    move(p, s, STATE.queued)
     if e[3] then enqueue_again(p, n, true) else append_ready(p, n) end
   end
 end

@@ -18,31 +18,31 @@ end
 
 local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 'w', 'g', 'x', 'k', 'v', 'p', 'f')
-  call('HDEL', key, 'g', 'w')
+  local e = call('HMGET', key, E.wish, E.again, E.contended, E.attempts, E.verify, E.attached_under, E.forced)
+  call('HDEL', key, E.again, E.wish)
   local tried = sent or e[4] or e[5] == 'd'
-  if sent and absent then call('HSET', key, 'b', 1) end
+  if sent and absent then call('HSET', key, E.known_absent, 1) end
   if e[1] then
-    if sent and e[5] ~= 'c' then call('HSET', key, 'v', 'd', 't', sent) end
-    if e[1] == 's' then call('HSET', key, 'ss', 'q') end
-    call('HSET', key, 's', e[1], 'u', NOW)
-    call('HDEL', key, 'k', 'c', 'f', 'tr', 'ur')
-    move(p, 'f', e[1])
+    if sent and e[5] ~= 'c' then call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent) end
+    if e[1] == 's' then call('HSET', key, E.superseded_in, STATE.queued) end
+    call('HSET', key, E.state, e[1], E.updated_at, NOW)
+    call('HDEL', key, E.attempts, E.crashes, E.forced, E.failed_whole_at, E.unread)
+    move(p, STATE.attaching, e[1])
     ends(p, n)
     if e[1] == 'x' then release(a, n, p, dirs, tried or e[6]) end
     if tried then reassert(a, n, p, dirs) end
     return nil
   end
   if e[3] and tried then reassert(a, n, p, dirs) end
-  if e[2] == 'f' then call('HSET', key, 'f', 1) end
+  if e[2] == 'f' then call('HSET', key, E.forced, 1) end
   -- A call of what is attached already, with what it is attached with, leaves no doubt: to look is enough.
   local attached = e[5] == 'c' and e[6] == fp and not e[3] and not e[7]
-  if sent and not attached then call('HSET', key, 'v', 'd', 't', sent) end
-  return crashed and call('HINCRBY', key, 'c', 1) or tonumber(call('HGET', key, 'c') or 0), e[2]
+  if sent and not attached then call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent) end
+  return crashed and call('HINCRBY', key, E.crashes, 1) or tonumber(call('HGET', key, E.crashes) or 0), e[2]
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'sent', 'd', 'w', 'fp', 'b')
+  local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker, BATCH.fingerprint, BATCH.absent)
   local p, a, numbers, sent = b[1], b[2], lines(b[3]), b[4]
   local pol = policy(p)
   local dirs = b[5] or (pol and pol.dirs) or ''
@@ -62,13 +62,13 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0
     forget_alike(p, pol)
   elseif #open == 1 and crashes >= 3 and crashed then
     local key = entry_key(p, open[1])
-    call('HSET', key, 'ec', 'crashed_worker', 'ea', '', 'em', 'three workers in a row ended while they had this number', 'er', '')
-    move(p, 'f', 'd')
+    call('HSET', key, E.error_code, 'crashed_worker', E.api_code, '', E.message, 'three workers in a row ended while they had this number', E.answer, '')
+    move(p, STATE.attaching, STATE.dead)
     die(p, open[1], 'crashed_worker')
   elseif #open > 0 then
     for _, n in ipairs(open) do
-      call('HSET', entry_key(p, n), 's', 'q', 'u', NOW)
-      move(p, 'f', 'q')
+      call('HSET', entry_key(p, n), E.state, STATE.queued, E.updated_at, NOW)
+      move(p, STATE.attaching, STATE.queued)
     end
     local parts = (crashes >= 2 and #open > 1) and 2 or 1
     local middle = math.ceil(#open / parts)

@@ -8,12 +8,12 @@ local replayed = 0
 for i = 2, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
-  local e = call('HMGET', key, 's', 'z')
+  local e = call('HMGET', key, E.state, E.stale_place)
   if e[1] == 'd' then
     call('ZREM', P .. 'dead', p .. ' ' .. n)
-    call('HDEL', key, 'k', 'c', 'dc', 'da', 'v', 't', 'b', 'tr', 'ur')
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
-    move(p, 'd', 'q')
+    call('HDEL', key, E.attempts, E.crashes, E.dead_code, E.dead_at, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread)
+    call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
+    move(p, STATE.dead, STATE.queued)
     enqueue_again(p, n, e[2])
     replayed = replayed + 1
   end

@@ -11,13 +11,13 @@ local mended = 0
 local function accounts()
   for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
     local key = P .. 'account:' .. a
-    local v = call('HMGET', key, 'gu', 'gt', 'pl')
+    local v = call('HMGET', key, ACCOUNT.open_until, ACCOUNT.open_since, ACCOUNT.probe_lease)
     local closed_until, since, probe = tonumber(v[1] or nil), tonumber(v[2] or nil), tonumber(v[3] or nil)
     if closed_until and (closed_until > NOW + FUTURE or (since or 0) > NOW) then -- a probe that comes early does no harm
-      call('HSET', key, 'gu', math.min(closed_until, NOW + FUTURE), 'gt', math.min(since or NOW, NOW))
+      call('HSET', key, ACCOUNT.open_until, math.min(closed_until, NOW + FUTURE), ACCOUNT.open_since, math.min(since or NOW, NOW))
       mended = mended + 1
     end
-    if probe and probe > NOW + FUTURE then call('HDEL', key, 'pl') end
+    if probe and probe > NOW + FUTURE then call('HDEL', key, ACCOUNT.probe_lease) end
     to_touch[a] = true
   end
 end
@@ -25,7 +25,7 @@ end
 local function leases()
   local held = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')
   for i = 1, #held, 2 do
-    local length = tonumber(call('HGET', P .. 'batch:' .. held[i], 'le') or nil) or FUTURE
+    local length = tonumber(call('HGET', P .. 'batch:' .. held[i], BATCH.lease) or nil) or FUTURE
     if tonumber(held[i + 1]) > NOW + length then
       call('ZADD', P .. 'leases', NOW + length, held[i])
       mended = mended + 1
@@ -41,12 +41,12 @@ elseif p == 'done' then
 else
   for i = 3, #ARGV do
     local key = entry_key(p, ARGV[i])
-    local e = call('HMGET', key, 's', 'n', 'u')
+    local e = call('HMGET', key, E.state, E.next_at, E.updated_at)
     local ahead = (tonumber(e[3] or nil) or 0) - NOW
     if e[1] == 'q' and e[2] and ahead > 0 then
       local at = math.max(NOW, tonumber(e[2]) - ahead)
       call('ZADD', P .. 'retry:' .. p, at, ARGV[i])
-      call('HSET', key, 'n', at, 'u', NOW)
+      call('HSET', key, E.next_at, at, E.updated_at, NOW)
       mended = mended + 1
     end
   end

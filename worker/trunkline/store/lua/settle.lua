@@ -16,7 +16,7 @@
 -- Result   1, or 0 if the batch is not ours any more
 -- Cost     5 commands a number
 local id, said = ARGV[2], cjson.decode(ARGV[3])
-local b = call('HMGET', P .. 'batch:' .. id, 'p', 'a', 'n', 'k', 'sent', 'd', 'at')
+local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers, BATCH.kind, BATCH.sent_at, BATCH.directions, BATCH.claimed_at)
 
 if said.password then -- shown once by the API, so it is kept whoever has the batch now
   call('HSET', P .. 'secret:' .. said.password.profile, said.password.field,
@@ -41,13 +41,13 @@ for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
 -- Look first.
 local entries = {}
 for _, n in ipairs(numbers) do
-  local v = call('HMGET', entry_key(p, n), 'w', 'g', 'x', 'k', 'v', 'c', 'f', 'b', 'ec', 'y', 'tr', 'ur', 'p')
+  local v = call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify, E.crashes, E.forced, E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under)
   entries[n] = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == 'c', doubt = v[5] == 'd',
     trouble = tonumber(v[11] or nil), attached_under = v[13], sent = sent and not unsent[n],
     marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] or v[11] or v[12] }
 end
 local account_key = P .. 'account:' .. a
-local known = call('HMGET', account_key, 'fw', 'hk', 'gu')
+local known = call('HMGET', account_key, ACCOUNT.failures, ACCOUNT.healthy_at, ACCOUNT.open_until)
 local healthy_at = tonumber(known[2] or nil)
 if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: who was answered when is not known
 
@@ -68,37 +68,37 @@ local retries, dead = {}, {} -- scores and members, written at once
 local n_attached, last_attached = 0, nil
 
 local function close(n, key, e, state, in_doubt)
-  call('HSET', key, 's', state, 'u', NOW)
-  call('HDEL', key, 'k', 'c', 'f', 'g', 'w', 'tr', 'ur', 'n')
+  call('HSET', key, E.state, state, E.updated_at, NOW)
+  call('HDEL', key, E.attempts, E.crashes, E.forced, E.again, E.wish, E.failed_whole_at, E.unread, E.next_at)
   if in_doubt and e.sent then
-    call('HSET', key, 'v', 'd', 't', sent)
+    call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent)
   elseif not in_doubt then
-    call('HDEL', key, 'v', 't', 'b')
+    call('HDEL', key, E.verify, E.sent_at, E.known_absent)
   end
-  move(p, 'f', state)
+  move(p, STATE.attaching, state)
   ends(p, n)
 end
 
 local function attach(n, key, e)
   local tells = e.sent or not e.check -- that what was attached is still there says nothing of calls
   if tells then n_attached = n_attached + 1 end
-  call('HSET', key, 's', 'a', 'u', NOW, 'p', said.fp, 'j', (tonumber(e.attempts) or 0) + 1)
-  if e.marked then call('HDEL', key, 'k', 'c', 'v', 't', 'b', 'f', 'g', 'w', 'y', 'tr', 'ur', 'ec', 'ea', 'em', 'er') end
+  call('HSET', key, E.state, STATE.attached, E.updated_at, NOW, E.attached_under, said.fp, E.attempts_needed, (tonumber(e.attempts) or 0) + 1)
+  if e.marked then call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer) end
   if e.again then
-    call('HSET', key, 's', 'q', 'q', NOW, 'v', 'c')
-    if e.again == 'f' then call('HSET', key, 'f', 1) end
-    move(p, 'f', 'q')
+    call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.verify, VERIFY.check)
+    if e.again == 'f' then call('HSET', key, E.forced, 1) end
+    move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
-    move(p, 'f', 'a')
+    move(p, STATE.attaching, STATE.attached)
     ends(p, n)
     if tells then last_attached = n end
   end
-  if e.contended and not is_contended(read_claims(a, n), a, n, p) then call('HDEL', key, 'x') end
+  if e.contended and not is_contended(read_claims(a, n), a, n, p) then call('HDEL', key, E.contended) end
 end
 
 local function note_error(key, o)
-  call('HSET', key, 'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7])
+  call('HSET', key, E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7])
 end
 
 local function not_before(at)
@@ -108,61 +108,61 @@ end
 local function retry_at(n, at)
   retries[#retries + 1] = at
   retries[#retries + 1] = n
-  move(p, 'f', 'q')
+  move(p, STATE.attaching, STATE.queued)
 end
 
 local function wait_until(n, key, at)
   at = not_before(at)
-  call('HSET', key, 's', 'q', 'n', at, 'u', NOW)
+  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW)
   retry_at(n, at)
 end
 
 -- What the last request of a number left behind: in doubt when it may have arrived, as it was when it did not go out.
 local function note_doubt(n, key, e, in_doubt)
-  if absent[n] then call('HSET', key, 'b', 1) end
+  if absent[n] then call('HSET', key, E.known_absent, 1) end
   if in_doubt and e.sent then
-    call('HSET', key, 'v', 'd', 't', sent)
+    call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent)
   elseif not in_doubt and e.sent then
-    call('HDEL', key, 'v', 't')
+    call('HDEL', key, E.verify, E.sent_at)
   elseif in_doubt and not e.check then -- a read-back that did not work: the doubt, and since when, stay as they were
-    call('HSETNX', key, 'v', 'd')
-    call('HSETNX', key, 't', NOW)
+    call('HSETNX', key, E.verify, 'd')
+    call('HSETNX', key, E.sent_at, NOW)
   end
 end
 
 local function try_again(n, key, e, o, in_doubt)
   local at = not_before(o[3])
   local free = o[8] == 1
-  call('HSET', key, 's', 'q', 'n', at, 'u', NOW, 'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7],
-    free and 'tr' or 'k', free and NOW or (tonumber(e.attempts) or 0) + 1)
-  if o[9] == 1 then call('HINCRBY', key, 'ur', 1) elseif e.marked then call('HDEL', key, 'ur') end
+  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW, E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7],
+    free and E.failed_whole_at or E.attempts, free and NOW or (tonumber(e.attempts) or 0) + 1)
+  if o[9] == 1 then call('HINCRBY', key, E.unread, 1) elseif e.marked then call('HDEL', key, E.unread) end
   note_doubt(n, key, e, in_doubt)
-  if e.marked then call('HDEL', key, 'c') end
+  if e.marked then call('HDEL', key, E.crashes) end
   retry_at(n, at)
 end
 
 local function halve(n, key, e, o, in_doubt)
   note_error(key, o)
   note_doubt(n, key, e, in_doubt)
-  call('HSET', key, 's', 'q', 'u', NOW)
-  if o[8] == 1 then call('HSET', key, 'tr', NOW) end
-  move(p, 'f', 'q')
+  call('HSET', key, E.state, STATE.queued, E.updated_at, NOW)
+  if o[8] == 1 then call('HSET', key, E.failed_whole_at, NOW) end
+  move(p, STATE.attaching, STATE.queued)
   halves[#halves + 1] = n
 end
 
 local function bury(n, key, e, o)
   -- refused: nothing is in doubt, and there is nothing left to check
-  if e.marked then call('HDEL', key, 'k', 'c', 'g', 'f', 'v', 't', 'b', 'tr', 'ur') end
+  if e.marked then call('HDEL', key, E.attempts, E.crashes, E.again, E.forced, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread) end
   if e.again then -- a newer event came while it was under way: it counts
     note_error(key, o)
-    call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
-    if e.again == 'f' then call('HSET', key, 'f', 1) end
-    move(p, 'f', 'q')
+    call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
+    if e.again == 'f' then call('HSET', key, E.forced, 1) end
+    move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
-    call('HSET', key, 's', 'd', 'dc', o[3], 'da', NOW, 'u', NOW, 'k', (tonumber(e.attempts) or 0) + 1,
-      'ec', o[4], 'ea', o[5], 'em', o[6], 'er', o[7])
-    move(p, 'f', 'd')
+    call('HSET', key, E.state, STATE.dead, E.dead_code, o[3], E.dead_at, NOW, E.updated_at, NOW, E.attempts, (tonumber(e.attempts) or 0) + 1,
+      E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7])
+    move(p, STATE.attaching, STATE.dead)
     dead[#dead + 1] = NOW
     dead[#dead + 1] = p .. ' ' .. n
     ends(p, n)
@@ -171,20 +171,20 @@ end
 
 -- What an event asked for during this call, the next one does.
 local function carry(key, e)
-  if e.again == 'f' then call('HSET', key, 'f', 1) end
-  if e.again then call('HDEL', key, 'g') end
+  if e.again == 'f' then call('HSET', key, E.forced, 1) end
+  if e.again then call('HDEL', key, E.again) end
 end
 
 local function put_back(n, key, o)
   if o[3] and tonumber(o[3]) > 0 then
     wait_until(n, key, o[3])
   else
-    call('HSET', key, 's', 'q', 'u', NOW)
-    move(p, 'f', 'q')
+    call('HSET', key, E.state, STATE.queued, E.updated_at, NOW)
+    move(p, STATE.attaching, STATE.queued)
     backs[#backs + 1] = n
   end
-  if o[4] == 'forbidden' then call('HSET', key, 'y', 1) end
-  call('HDEL', key, 'c')
+  if o[4] == 'forbidden' then call('HSET', key, E.met_403, 1) end
+  call('HDEL', key, E.crashes)
 end
 
 local canary = pol and pol.cw
@@ -207,8 +207,8 @@ for _, n in ipairs(numbers) do
   if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o[6] end
   if over then
     local state = stays and 'a' or e.wish
-    if e.wish == 's' then call('HSET', key, 'ss', what == 'attached' and 'a' or 'q') end
-    if what == 'attached' then call('HSET', key, 'p', said.fp) end
+    if e.wish == 's' then call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued) end
+    if what == 'attached' then call('HSET', key, E.attached_under, said.fp) end
     close(n, key, e, state, not stays and (what == 'verify' or (what == 'back' and e.doubt)))
     if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end
   elseif what == 'attached' then
@@ -258,11 +258,11 @@ end
 if said.gate then
   close_gate(a, said.gate.ms, said.gate.reason)
 elseif said.trouble and not suspects then
-  if call('HINCRBY', account_key, 'fw', 1) >= 2 then close_gate(a, said.trouble.ms, said.trouble.reason) end
+  if call('HINCRBY', account_key, ACCOUNT.failures, 1) >= 2 then close_gate(a, said.trouble.ms, said.trouble.reason) end
 elseif said.healthy then
-  call('HDEL', account_key, 'half', 'fw')
-  if sent then call('HSET', account_key, 'hk', math.max(healthy_at or 0, sent)) end
-  if not known[3] then call('HDEL', account_key, 'gn', 'gt', 'gr') end
+  call('HDEL', account_key, ACCOUNT.half_open, ACCOUNT.failures)
+  if sent then call('HSET', account_key, ACCOUNT.healthy_at, math.max(healthy_at or 0, sent)) end
+  if not known[3] then call('HDEL', account_key, ACCOUNT.trips, ACCOUNT.open_since, ACCOUNT.open_reason) end
 end
 
 -- Refused alike since the last success: either the profile is wrong, or the numbers are. One that is attached already decides.
@@ -273,21 +273,21 @@ local MOST_ALIKE = 1000
 local function absolve(numbers_told)
   for _, n in ipairs(numbers_told) do
     local key = entry_key(p, n)
-    local e = call('HMGET', key, 's', 'z')
+    local e = call('HMGET', key, E.state, E.stale_place)
     if e[1] == 'q' then
-      call('HDEL', key, 'k')
+      call('HDEL', key, E.attempts)
     elseif e[1] == 'd' then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
-      call('HDEL', key, 'dc', 'da', 'k', 'c')
-      call('HSET', key, 's', 'q', 'q', NOW, 'u', NOW)
-      move(p, 'd', 'q')
+      call('HDEL', key, E.dead_code, E.dead_at, E.attempts, E.crashes)
+      call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
+      move(p, STATE.dead, STATE.queued)
       enqueue_again(p, n, e[2])
     end
   end
 end
 
 local function pause_profile(reason)
-  call('HSET', POLICY, 'au', 'refused alike: ' .. reason, 'aut', NOW)
+  call('HSET', POLICY, POLICY.refused, 'refused alike: ' .. reason, POLICY.refused_at, NOW)
   pol.au = true
   absolve(call('SMEMBERS', ALIKE))
   forget_alike(p, pol)
@@ -295,27 +295,27 @@ end
 
 local function send_canary()
   local key = entry_key(p, pol.ca or '')
-  local e = pol.ca and call('HMGET', key, 's', 'p', 'z', 'x') or {}
+  local e = pol.ca and call('HMGET', key, E.state, E.attached_under, E.stale_place, E.contended) or {}
   if e[1] == 'd' and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
   if (e[1] == 'q' or e[1] == 'f') and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
   if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
-  call('HSET', POLICY, 'cw', pol.ca)
+  call('HSET', POLICY, POLICY.canary, pol.ca)
   pol.cw = pol.ca
-  call('HSET', key, 's', 'q', 'f', 1, 'v', 'c', 'q', NOW, 'u', NOW)
-  move(p, 'a', 'q')
+  call('HSET', key, E.state, STATE.queued, E.forced, 1, E.verify, VERIFY.check, E.queued_at, NOW, E.updated_at, NOW)
+  move(p, STATE.attached, STATE.queued)
   call('LPUSH', P .. 'split:' .. p, pol.ca)
 end
 
 if pol and canary_said == 'refused' then
   pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
-  if last_attached then call('HSET', POLICY, 'ok', said.fp, 'ca', last_attached) else call('HSET', POLICY, 'ok', said.fp) end
+  if last_attached then call('HSET', POLICY, POLICY.succeeded_under, said.fp, POLICY.last_attached, last_attached) else call('HSET', POLICY, POLICY.succeeded_under, said.fp) end
   if pol.rf or canary_said then forget_alike(p, pol) end
 elseif pol and said.refused and pol.fp == said.fp and pol.au then
   absolve(said.refused.numbers) -- this call was out already when the profile was paused
 elseif pol and said.refused and pol.fp == said.fp then
   if pol.rf ~= said.fp or pol.rs ~= said.refused.signature then
-    call('HSET', POLICY, 'rf', said.fp, 'rs', said.refused.signature)
+    call('HSET', POLICY, POLICY.alike_under, said.fp, POLICY.alike_signature, said.refused.signature)
     if not pol.cw then call('DEL', ALIKE) end
   end
   if call('SCARD', ALIKE) < MOST_ALIKE then call('SADD', ALIKE, unpack(said.refused.numbers)) end
