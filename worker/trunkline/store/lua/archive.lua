@@ -11,7 +11,7 @@ local keep, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 local CURSOR = 'archive'
 local archived, looked_at = 0, 0
 
-local function is_closed(s) return s == 'a' or s == 's' or s == 'x' end
+local function is_closed(s) return s == STATE.attached or s == STATE.superseded or s == STATE.dropped end
 
 local function let_go(p, n, key)
   call('DEL', key)

@@ -15,7 +15,8 @@
 -- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
 local LEASE, SALT, PROBE_LEASE, WORKER, DIGEST = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local MOST_PLACES = 2000 -- places looked at in one call; stale ones are skipped
-local FIELDS = { 's', 'n', 'k', 'c', 'v', 'f', 'p', 't', 'b', 'x', 'y', 'ur', 'q', 'l' }
+local FIELDS = { E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced, E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403,
+  E.unread, E.queued_at, E.leased_under }
 
 -- Whether an older profile that shares a direction with this one still has to go first.
 local function goes_first(a, n, p)
@@ -25,7 +26,7 @@ local function goes_first(a, n, p)
     local pol = c.p ~= p and own and c.t < own.t and policy(c.p)
     if pol and pol.a == a and not pol.op and not pol.au and not pol.cw and owns_any(claims, a, c.p) and shares(a, p, c.p) then
       local e = call('HMGET', entry_key(c.p, n), E.state, E.next_at)
-      if e[1] == 'q' and not e[2] then return true end
+      if e[1] == STATE.queued and not e[2] then return true end
     end
   end
   return false
@@ -73,28 +74,28 @@ local function pick(p, pol, numbers, into, special, from_retry)
     local key = entry_key(p, n)
     local e = call('HMGET', key, unpack(FIELDS))
     local owns, contended = true, e[10]
-    if e[1] == 'q' and pol.mv and busy[i] ~= 1 and not (e[2] and not from_retry) then
+    if e[1] == STATE.queued and pol.mv and busy[i] ~= 1 and not (e[2] and not from_retry) then
       local rivals
-      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW, e[3] or e[5] == 'd')
+      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW, e[3] or e[5] == VERIFY.in_doubt)
       contend(p, n, rivals)
       contended = contended or #rivals > 0
     end
-    if e[1] ~= 'q' or (e[2] and not from_retry) then
+    if e[1] ~= STATE.queued or (e[2] and not from_retry) then
       call('HDEL', key, E.stale_place) -- a stale place: it is gone now
     elseif not owns then
       call('HDEL', key, E.next_at, E.held)
       call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, STATE.queued)
       move(p, STATE.queued, STATE.superseded)
       ends(p, n)
-      if e[3] or e[5] == 'd' then reassert(pol.a, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
+      if e[3] or e[5] == VERIFY.in_doubt then reassert(pol.a, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
     elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.a, n, p)) then
       hold(pol.a, p, n)
     else
       if e[2] then call('HDEL', key, E.next_at, E.held) end
       if e[14] and e[14] ~= pol.fp then -- what earlier calls left behind proves nothing of what is to be attached now
         if e[9] then call('HDEL', key, E.known_absent) end
-        if e[5] == 'd' then call('HSET', key, E.forced, 1) end
-        e[6], e[9] = e[6] or e[5] == 'd', false
+        if e[5] == VERIFY.in_doubt then call('HSET', key, E.forced, 1) end
+        e[6], e[9] = e[6] or e[5] == VERIFY.in_doubt, false
       end
       call('HSET', key, E.state, STATE.attaching, E.updated_at, NOW, E.leased_under, pol.fp)
       into[#into + 1] = n
@@ -124,7 +125,7 @@ local function take_canary(p, pol)
     end
     pick(p, pol, { n }, into, special, in_retry)
   end
-  return into, special, 's'
+  return into, special, KIND.split
 end
 
 local function take(p, pol)
@@ -137,9 +138,9 @@ local function take(p, pol)
     if not child then break end
     local numbers = lines(child)
     pick(p, pol, numbers, into, special, false)
-    if #into > 0 then return into, special, 's' end
+    if #into > 0 then return into, special, KIND.split end
     places = places + #numbers
-    if places > MOST_PLACES then return into, special, 's' end
+    if places > MOST_PLACES then return into, special, KIND.split end
   end
   -- Retries take half a batch at most while there is something fresh to fill the other half.
   local fresh = math.min(call('LLEN', P .. 'ready:' .. p), math.floor(pol.size / 2))
@@ -154,7 +155,7 @@ local function take(p, pol)
     places = places + #numbers
     pick(p, pol, numbers, into, special, false)
   end
-  return into, special, 'r'
+  return into, special, KIND.ready
 end
 
 local function lease(a, acc, p, pol, numbers, special, kind)

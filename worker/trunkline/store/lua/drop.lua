@@ -14,22 +14,22 @@ for i = 3, #ARGV, 2 do
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.state, E.next_at, E.wish, E.contended, E.attempts, E.verify, E.crashes, E.error_code, E.failed_whole_at, E.attached_under)
   if e[1] == from then
-    if from == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
+    if from == STATE.dead then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
     -- one that waits only for the check that it is still attached is attached, unless another profile sends to it too
-    local to = (from == 'q' and e[6] == 'c' and not e[4]) and 'a' or 'x'
+    local to = (from == STATE.queued and e[6] == VERIFY.check and not e[4]) and STATE.attached or STATE.dropped
     call('HDEL', key, E.forced, E.again, E.superseded_in)
-    if to == 'a' then call('HDEL', key, E.verify) end
+    if to == STATE.attached then call('HDEL', key, E.verify) end
     call('HSET', key, E.state, to, E.updated_at, NOW)
     move(p, from, to)
     ends(p, n)
-    if to == 'x' then
+    if to == STATE.dropped then
       local pol = policy(p)
       local sent = e[5] or e[6] or e[7] or e[8] or e[9] or e[10]
       if pol then given_back = given_back + release(pol.a, n, p, pol.dirs, sent) end
-      if e[6] == 'd' then in_doubt = in_doubt + 1 end
+      if e[6] == VERIFY.in_doubt then in_doubt = in_doubt + 1 end
     end
     dropped = dropped + 1
-  elseif from == 'q' and e[1] == 'f' and not e[3] then
+  elseif from == STATE.queued and e[1] == STATE.attaching and not e[3] then
     call('HDEL', key, E.again)
     call('HSET', key, E.wish, STATE.dropped)
     marked = marked + 1

@@ -24,15 +24,15 @@ local what = ARGV[2]
 
 local function has_right_time(p, n, e)
   local score = call('ZSCORE', P .. 'retry:' .. p, n)
-  if e[1] == 'q' and e[2] then return score and tonumber(score) == tonumber(e[2]) end
+  if e[1] == STATE.queued and e[2] then return score and tonumber(score) == tonumber(e[2]) end
   return not score
 end
 
 local function is_listed(p, n, s)
   local name = p .. ' ' .. n
-  if (s == 'd') ~= (call('ZSCORE', P .. 'dead', name) and true or false) then return false end
+  if (s == STATE.dead) ~= (call('ZSCORE', P .. 'dead', name) and true or false) then return false end
   if not migrated then return true end
-  return (OPEN[s] or call('ZSCORE', P .. 'ended', name)) and (s == 'x' or #claimed_on(p, n) > 0)
+  return (OPEN[s] or call('ZSCORE', P .. 'ended', name)) and (s == STATE.dropped or #claimed_on(p, n) > 0)
 end
 
 local function entry_mark(p, n)
@@ -40,21 +40,21 @@ local function entry_mark(p, n)
   local s = e[1]
   if not BOOK_OF[s or ''] then return call('EXISTS', entry_key(p, n)) == 1 and '?' or '-', '!' end
   if not has_right_time(p, n, e) or not is_listed(p, n, s) then return s, '!' end
-  if s == 'q' then return s, e[2] and '.' or 'r' end
-  if s == 'f' then return s, e[3] and '!' or 'b' end
+  if s == STATE.queued then return s, e[2] and '.' or 'r' end
+  if s == STATE.attaching then return s, e[3] and '!' or 'b' end
   return s, e[3] and 'r' or '.'
 end
 
 local function is_place(p, n)
   local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place)
-  return (e[1] == 'q' and not e[2]) or (e[1] and e[1] ~= 'q' and e[3])
+  return (e[1] == STATE.queued and not e[2]) or (e[1] and e[1] ~= STATE.queued and e[3])
 end
 
 local function is_retry(p, n)
   local score = call('ZSCORE', P .. 'retry:' .. p, n)
   if not score then return true end
   local e = call('HMGET', entry_key(p, n), E.state, E.next_at)
-  return e[1] == 'q' and e[2] and tonumber(e[2]) == tonumber(score)
+  return e[1] == STATE.queued and e[2] and tonumber(e[2]) == tonumber(score)
 end
 
 -- The arguments from there on, those for which the function says true.
@@ -106,7 +106,7 @@ function looks.batches()
     local code, p, a, text = batch_problem(id)
     local wrong, missing = {}, {}
     for _, n in ipairs(lines(text)) do
-      if call('HGET', entry_key(p, n), E.state) ~= 'f' then wrong[#wrong + 1] = n end
+      if call('HGET', entry_key(p, n), E.state) ~= STATE.attaching then wrong[#wrong + 1] = n end
       if call('SISMEMBER', P .. 'inflight:' .. a, n) == 0 then missing[#missing + 1] = n end
     end
     return { code, p, a, text, wrong, missing }
@@ -130,7 +130,7 @@ end
 function looks.dead()
   return only(3, function(member)
     local p, n = string.match(member, '^(%S+) (.+)$')
-    return call('HGET', entry_key(p, n), E.state) ~= 'd' and call('ZSCORE', P .. 'dead', member)
+    return call('HGET', entry_key(p, n), E.state) ~= STATE.dead and call('ZSCORE', P .. 'dead', member)
   end)
 end
 

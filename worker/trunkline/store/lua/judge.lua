@@ -1,7 +1,7 @@
 -- judge: all that is wrong with one number of one profile, looked at at once. A part of inspect, which tells, and mend.
 local LONGEST = 750000 -- places of ready that one script looks through, in less than 10 ms
 local MOST_CHILDREN = 2000
-local OPEN = { q = true, f = true }
+local OPEN = { [STATE.queued] = true, [STATE.attaching] = true }
 
 local migrated = (tonumber(call('HGET', P .. 'meta', 'schema') or nil) or 0) >= SCHEMA
 
@@ -64,11 +64,11 @@ local function problems(p, n, f)
     return found
   end
   if not BOOK_OF[f.s or ''] then return { 'no_state' } end
-  if f.s == 'q' and f.at then
+  if f.s == STATE.queued and f.at then
     is(not f.retry, 'no_place')
     is(f.retry and tonumber(f.retry) ~= tonumber(f.at), 'other_time')
     is(f.places > 0, 'wrong_list')
-  elseif f.s == 'q' then
+  elseif f.s == STATE.queued then
     is(f.retry, 'wrong_list')
     is(f.places == 0, f.whole and 'no_place' or 'unknown')
     is(f.places > 1, 'many_places')
@@ -76,7 +76,7 @@ local function problems(p, n, f)
     is(f.retry or f.places > (f.stale and 1 or 0), 'closed_place')
     is(f.stale and f.places == 0 and f.whole, 'no_stale')
   end
-  if f.s == 'f' then
+  if f.s == STATE.attaching then
     is(#f.batches == 0, 'no_batch')
     is(#f.batches > 1, 'many_batches')
     for _, b in ipairs(f.batches) do is(f.rivals[b.a], 'twice') end
@@ -84,9 +84,9 @@ local function problems(p, n, f)
     is(#f.batches > 0, 'in_batch')
   end
   local in_dead = call('ZSCORE', P .. 'dead', f.name)
-  is(f.s == 'd' and not in_dead, 'dead_missing')
-  is(f.s ~= 'd' and in_dead, 'dead_only')
-  is(migrated and f.s ~= 'x' and #claimed_on(p, n) == 0, 'no_claim')
+  is(f.s == STATE.dead and not in_dead, 'dead_missing')
+  is(f.s ~= STATE.dead and in_dead, 'dead_only')
+  is(migrated and f.s ~= STATE.dropped and #claimed_on(p, n) == 0, 'no_claim')
   is(migrated and not OPEN[f.s] and not call('ZSCORE', P .. 'ended', f.name), 'not_ended')
   return found
 end

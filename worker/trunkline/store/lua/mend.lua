@@ -56,7 +56,7 @@ local function give_claim(p, n, s, queued)
   local pol = policy(p)
   if not pol then return false end
   local claims, t = read_claims(pol.a, n), tonumber(queued or nil) or NOW
-  for d in string.gmatch(s == 's' and pol.dirs or '', '.') do
+  for d in string.gmatch(s == STATE.superseded and pol.dirs or '', '.') do
     local owner = owner_in(claims, pol.a, d)
     if owner then t = math.min(t, owner.t - 0.001) end
   end
@@ -73,10 +73,10 @@ local function back_in_doubt(p, n)
   call('HDEL', key, E.again, E.wish, E.next_at, E.held)
   move(p, STATE.attaching, wish or STATE.queued)
   if wish then
-    if wish == 's' then call('HSET', key, E.superseded_in, STATE.queued) end
+    if wish == STATE.superseded then call('HSET', key, E.superseded_in, STATE.queued) end
     ends(p, n)
     local pol = policy(p)
-    if wish == 'x' and pol then release(pol.a, n, p, pol.dirs, true) end
+    if wish == STATE.dropped and pol then release(pol.a, n, p, pol.dirs, true) end
   else
     call('RPUSH', P .. 'ready:' .. p, n)
     schedule(p)
@@ -125,7 +125,7 @@ function mends.batch_only(_, n, f) for _, b in ipairs(f.batches) do take_out_of_
 
 function mends.in_batch(p, n, f)
   mends.batch_only(p, n, f)
-  if f.s == 'q' then call('HSET', entry_key(p, n), E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW) end
+  if f.s == STATE.queued then call('HSET', entry_key(p, n), E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW) end
 end
 
 mends.no_batch = back_in_doubt
@@ -298,7 +298,7 @@ function does.entries()
     local p, n = ARGV[i], ARGV[i + 1]
     local e = call('HMGET', entry_key(p, n), E.state, E.queued_at)
     if BOOK_OF[e[1] or ''] then
-      if e[1] ~= 'x' and #claimed_on(p, n) == 0 and give_claim(p, n, e[1], e[2]) then given = given + 1 end
+      if e[1] ~= STATE.dropped and #claimed_on(p, n) == 0 and give_claim(p, n, e[1], e[2]) then given = given + 1 end
       if not OPEN[e[1]] and not call('ZSCORE', P .. 'ended', p .. ' ' .. n) then
         ends(p, n)
         noted = noted + 1

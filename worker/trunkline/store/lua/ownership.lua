@@ -112,7 +112,7 @@ local flush_ready = function() end
 local function send_again(p, n)
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.state, E.stale_place)
-  if e[1] ~= 'a' then return false end
+  if e[1] ~= STATE.attached then return false end
   call('HSET', key, E.state, STATE.queued, E.forced, 1, E.queued_at, NOW, E.updated_at, NOW)
   move(p, STATE.attached, STATE.queued)
   enqueue_again(p, n, e[2])
@@ -134,35 +134,35 @@ local function supersede(a, p, n)
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.state, E.next_at, E.contended, E.attempts, E.verify)
   local s = e[1]
-  if s == 'f' then call('HSET', key, E.wish, STATE.superseded); return end
-  if s ~= 'q' and s ~= 'a' and s ~= 'd' then return end
-  if s == 'q' then
+  if s == STATE.attaching then call('HSET', key, E.wish, STATE.superseded); return end
+  if s ~= STATE.queued and s ~= STATE.attached and s ~= STATE.dead then return end
+  if s == STATE.queued then
     if not e[2] then flush_ready(p) end
     give_up_place(p, n, e[2])
   end
-  if s == 'd' then call('ZREM', P .. 'dead', p .. ' ' .. n) end
+  if s == STATE.dead then call('ZREM', P .. 'dead', p .. ' ' .. n) end
   call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, s)
   move(p, s, STATE.superseded)
   ends(p, n)
-  if s == 'q' and e[3] and (e[4] or e[5] == 'd') then reassert(a, n, p, policy(p).dirs) end -- an earlier try may have gone through
+  if s == STATE.queued and e[3] and (e[4] or e[5] == VERIFY.in_doubt) then reassert(a, n, p, policy(p).dirs) end -- an earlier try may have gone through
 end
 
 -- A superseded entry owns a direction again. `untouched`: nothing was sent by whoever had it meanwhile.
 local function restore(p, n, untouched)
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.state, E.stale_place, E.superseded_in, E.wish)
-  if e[1] == 'f' and e[4] == 's' then
+  if e[1] == STATE.attaching and e[4] == STATE.superseded then
     call('HDEL', key, E.wish)
     return true
   end
-  if e[1] ~= 's' then return false end
+  if e[1] ~= STATE.superseded then return false end
   call('HDEL', key, E.superseded_in)
-  if e[3] == 'd' then
+  if e[3] == STATE.dead then
     call('HSET', key, E.state, STATE.dead, E.updated_at, NOW, E.dead_at, NOW)
     call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
     move(p, STATE.superseded, STATE.dead)
     ends(p, n)
-  elseif e[3] == 'a' and untouched then
+  elseif e[3] == STATE.attached and untouched then
     call('HSET', key, E.state, STATE.attached, E.updated_at, NOW)
     move(p, STATE.superseded, STATE.attached)
     ends(p, n)
@@ -206,7 +206,7 @@ local function is_contended(claims, a, n, p)
   for _, c in ipairs(claims.list) do
     if c.p ~= p and shares(a, p, c.p) then
       local s = call('HGET', entry_key(c.p, n), E.state)
-      if s == 'q' or s == 'f' or s == 'a' or s == 'd' then return true end
+      if s == STATE.queued or s == STATE.attaching or s == STATE.attached or s == STATE.dead then return true end
     end
   end
   return false

@@ -77,7 +77,8 @@ if not NOW then
   NOW = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
-local BOOK_OF = { q = 'queued', f = 'attaching', a = 'attached', d = 'dead', s = 'superseded', x = 'dropped' }
+local BOOK_OF = { [STATE.queued] = 'queued', [STATE.attaching] = 'attaching', [STATE.attached] = 'attached', [STATE.dead] = 'dead',
+  [STATE.superseded] = 'superseded', [STATE.dropped] = 'dropped' }
 local DAY = 86400000
 local STEP = 2000 -- ms back that are no jitter of the clock
 local FUTURE = 60000 -- ms ahead of the clock that no time of ours can be: the clock stood wrong when it was written
@@ -154,8 +155,8 @@ local function schedule(p) to_schedule[p] = true end
 local function canary_time(p, pol)
   if not pol.cw then return false end
   local e = call('HMGET', entry_key(p, pol.cw), E.state, E.next_at)
-  if e[1] == 'f' then return nil end
-  return e[1] == 'q' and (tonumber(e[2]) or NOW)
+  if e[1] == STATE.attaching then return nil end
+  return e[1] == STATE.queued and (tonumber(e[2]) or NOW)
 end
 
 -- When a batch of the profile may be claimed, from what waits now; nil when nothing does or it may not go.
@@ -169,8 +170,8 @@ local function due_time(p, pol)
   local due = nil
   if ready > 0 then
     local v = call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), E.state, E.queued_at)
-    local since = v[1] == 'q' and tonumber(v[2]) or NOW
-    due = v[1] == 'q' and since <= NOW + STEP and since + pol.wait or NOW -- queued later than now: the clock has stepped back
+    local since = v[1] == STATE.queued and tonumber(v[2]) or NOW
+    due = v[1] == STATE.queued and since <= NOW + STEP and since + pol.wait or NOW -- queued later than now: the clock has stepped back
   end
   local first = call('ZRANGE', P .. 'retry:' .. p, 0, 0, 'WITHSCORES')
   if first[1] then
@@ -278,7 +279,7 @@ local function wake_waiting(a, numbers)
       call('HDEL', key, n)
       for _, p in ipairs(lines(held)) do
         local e = call('HMGET', entry_key(p, n), E.state, E.held)
-        if e[1] == 'q' and e[2] then
+        if e[1] == STATE.queued and e[2] then
           call('ZREM', P .. 'retry:' .. p, n)
           call('HDEL', entry_key(p, n), E.next_at, E.held)
           call('RPUSH', P .. 'ready:' .. p, n)
@@ -297,7 +298,7 @@ local function keep_attached(p, n, again)
   call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer)
   if again then
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.verify, VERIFY.check)
-    if again == 'f' then call('HSET', key, E.forced, 1) end
+    if again == AGAIN.forced then call('HSET', key, E.forced, 1) end
     move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else

@@ -116,9 +116,9 @@ local function join(p, n, key, e, d, owns, pol)
   remember_event(key, d.event_id)
   if d.metadata ~= '' then call('HSET', key, E.metadata, d.metadata) end
   if not owns then return end
-  if s == 'q' then
+  if s == STATE.queued then
     if d.force then call('HSET', key, E.forced, 1) end
-  elseif s == 'f' then
+  elseif s == STATE.attaching then
     call('HDEL', key, E.wish)
     if d.force then
       call('HSET', key, E.again, AGAIN.forced)
@@ -126,13 +126,13 @@ local function join(p, n, key, e, d, owns, pol)
       call('HSET', key, E.again, 1)
     end
   else
-    local sent_in_any_case = s == 's' or s == 'x' -- needs no check
-    call('HDEL', key, E.attempts, E.crashes, E.superseded_in, E.failed_whole_at, E.unread, sent_in_any_case and E.verify or E.attempts, s == 'd' and E.known_absent or E.attempts)
+    local sent_in_any_case = s == STATE.superseded or s == STATE.dropped -- needs no check
+    call('HDEL', key, E.attempts, E.crashes, E.superseded_in, E.failed_whole_at, E.unread, sent_in_any_case and E.verify or E.attempts, s == STATE.dead and E.known_absent or E.attempts)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.source, d.source)
-    if s == 'd' then
+    if s == STATE.dead then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
       call('HDEL', key, E.dead_code, E.dead_at)
-    elseif s == 'a' then
+    elseif s == STATE.attached then
       call('HSET', key, E.verify, VERIFY.check)
     end
     if d.force or sent_in_any_case then call('HSET', key, E.forced, 1) end
@@ -142,10 +142,10 @@ local function join(p, n, key, e, d, owns, pol)
 end
 
 local function create(p, n, key, d, owns)
-  local s = owns and 'q' or 's'
-  local fields = { 's', s, 'q', NOW, 'e', d.event_id, 'o', d.source }
-  if d.metadata ~= '' then fields[#fields + 1] = 'm'; fields[#fields + 1] = d.metadata end
-  if d.force then fields[#fields + 1] = 'f'; fields[#fields + 1] = 1 end
+  local s = owns and STATE.queued or STATE.superseded
+  local fields = { E.state, s, E.queued_at, NOW, E.event_ids, d.event_id, E.source, d.source }
+  if d.metadata ~= '' then fields[#fields + 1] = E.metadata; fields[#fields + 1] = d.metadata end
+  if d.force then fields[#fields + 1] = E.forced; fields[#fields + 1] = 1 end
   call('HSET', key, unpack(fields))
   count(p, BOOK_OF[s], 1)
   if owns then append_ready(p, n) else ends(p, n) end

@@ -20,23 +20,23 @@ local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.wish, E.again, E.contended, E.attempts, E.verify, E.attached_under, E.forced)
   call('HDEL', key, E.again, E.wish)
-  local tried = sent or e[4] or e[5] == 'd'
+  local tried = sent or e[4] or e[5] == VERIFY.in_doubt
   if sent and absent then call('HSET', key, E.known_absent, 1) end
   if e[1] then
-    if sent and e[5] ~= 'c' then call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent) end
-    if e[1] == 's' then call('HSET', key, E.superseded_in, STATE.queued) end
+    if sent and e[5] ~= VERIFY.check then call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent) end
+    if e[1] == STATE.superseded then call('HSET', key, E.superseded_in, STATE.queued) end
     call('HSET', key, E.state, e[1], E.updated_at, NOW)
     call('HDEL', key, E.attempts, E.crashes, E.forced, E.failed_whole_at, E.unread)
     move(p, STATE.attaching, e[1])
     ends(p, n)
-    if e[1] == 'x' then release(a, n, p, dirs, tried or e[6]) end
+    if e[1] == STATE.dropped then release(a, n, p, dirs, tried or e[6]) end
     if tried then reassert(a, n, p, dirs) end
     return nil
   end
   if e[3] and tried then reassert(a, n, p, dirs) end
-  if e[2] == 'f' then call('HSET', key, E.forced, 1) end
+  if e[2] == AGAIN.forced then call('HSET', key, E.forced, 1) end
   -- A call of what is attached already, with what it is attached with, leaves no doubt: to look is enough.
-  local attached = e[5] == 'c' and e[6] == fp and not e[3] and not e[7]
+  local attached = e[5] == VERIFY.check and e[6] == fp and not e[3] and not e[7]
   if sent and not attached then call('HSET', key, E.verify, VERIFY.in_doubt, E.sent_at, sent) end
   return crashed and call('HINCRBY', key, E.crashes, 1) or tonumber(call('HGET', key, E.crashes) or 0), e[2]
 end

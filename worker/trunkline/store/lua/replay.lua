@@ -9,7 +9,7 @@ for i = 2, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
   local e = call('HMGET', key, E.state, E.stale_place)
-  if e[1] == 'd' then
+  if e[1] == STATE.dead then
     call('ZREM', P .. 'dead', p .. ' ' .. n)
     call('HDEL', key, E.attempts, E.crashes, E.dead_code, E.dead_at, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)

@@ -43,7 +43,7 @@ else
     local key = entry_key(p, ARGV[i])
     local e = call('HMGET', key, E.state, E.next_at, E.updated_at)
     local ahead = (tonumber(e[3] or nil) or 0) - NOW
-    if e[1] == 'q' and e[2] and ahead > 0 then
+    if e[1] == STATE.queued and e[2] and ahead > 0 then
       local at = math.max(NOW, tonumber(e[2]) - ahead)
       call('ZADD', P .. 'retry:' .. p, at, ARGV[i])
       call('HSET', key, E.next_at, at, E.updated_at, NOW)

@@ -42,7 +42,7 @@ for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
 local entries = {}
 for _, n in ipairs(numbers) do
   local v = call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify, E.crashes, E.forced, E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under)
-  entries[n] = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == 'c', doubt = v[5] == 'd',
+  entries[n] = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == VERIFY.check, doubt = v[5] == VERIFY.in_doubt,
     trouble = tonumber(v[11] or nil), attached_under = v[13], sent = sent and not unsent[n],
     marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] or v[11] or v[12] }
 end
@@ -86,7 +86,7 @@ local function attach(n, key, e)
   if e.marked then call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer) end
   if e.again then
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.verify, VERIFY.check)
-    if e.again == 'f' then call('HSET', key, E.forced, 1) end
+    if e.again == AGAIN.forced then call('HSET', key, E.forced, 1) end
     move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
@@ -125,7 +125,7 @@ local function note_doubt(n, key, e, in_doubt)
   elseif not in_doubt and e.sent then
     call('HDEL', key, E.verify, E.sent_at)
   elseif in_doubt and not e.check then -- a read-back that did not work: the doubt, and since when, stay as they were
-    call('HSETNX', key, E.verify, 'd')
+    call('HSETNX', key, E.verify, VERIFY.in_doubt)
     call('HSETNX', key, E.sent_at, NOW)
   end
 end
@@ -156,7 +156,7 @@ local function bury(n, key, e, o)
   if e.again then -- a newer event came while it was under way: it counts
     note_error(key, o)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
-    if e.again == 'f' then call('HSET', key, E.forced, 1) end
+    if e.again == AGAIN.forced then call('HSET', key, E.forced, 1) end
     move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
@@ -171,7 +171,7 @@ end
 
 -- What an event asked for during this call, the next one does.
 local function carry(key, e)
-  if e.again == 'f' then call('HSET', key, E.forced, 1) end
+  if e.again == AGAIN.forced then call('HSET', key, E.forced, 1) end
   if e.again then call('HDEL', key, E.again) end
 end
 
@@ -201,16 +201,16 @@ for _, n in ipairs(numbers) do
   if free and suspects and #numbers == 1 and said.trouble.paid then o = said.trouble.paid end
   local what = o[2]
   local tried = e.sent or e.attempts or e.doubt
-  local over = e.wish == 's' or (e.wish == 'x' and what ~= 'attached')
+  local over = e.wish == STATE.superseded or (e.wish == STATE.dropped and what ~= 'attached')
   -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
-  local stays = e.wish == 'x' and e.check and not e.contended and (what == 'verify' or what == 'back')
+  local stays = e.wish == STATE.dropped and e.check and not e.contended and (what == 'verify' or what == 'back')
   if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o[6] end
   if over then
-    local state = stays and 'a' or e.wish
-    if e.wish == 's' then call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued) end
+    local state = stays and STATE.attached or e.wish
+    if e.wish == STATE.superseded then call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued) end
     if what == 'attached' then call('HSET', key, E.attached_under, said.fp) end
     close(n, key, e, state, not stays and (what == 'verify' or (what == 'back' and e.doubt)))
-    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end
+    if state == STATE.dropped then release(a, n, p, dirs, tried or e.attached_under) end
   elseif what == 'attached' then
     attach(n, key, e)
   elseif n == canary and canary_said == 'refused' then
@@ -242,7 +242,7 @@ if #halves > 0 then
   call('LPUSH', P .. 'split:' .. p, table.concat(halves, '\n', 1, middle))
 end
 if #backs > 0 then
-  if kind == 's' then
+  if kind == KIND.split then
     call('RPUSH', P .. 'split:' .. p, table.concat(backs, '\n'))
   elseif said.gate then
     call('RPUSH', P .. 'ready:' .. p, unpack(backs)) -- behind the others: the probe's batch is not the one that failed
@@ -274,9 +274,9 @@ local function absolve(numbers_told)
   for _, n in ipairs(numbers_told) do
     local key = entry_key(p, n)
     local e = call('HMGET', key, E.state, E.stale_place)
-    if e[1] == 'q' then
+    if e[1] == STATE.queued then
       call('HDEL', key, E.attempts)
-    elseif e[1] == 'd' then
+    elseif e[1] == STATE.dead then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
       call('HDEL', key, E.dead_code, E.dead_at, E.attempts, E.crashes)
       call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
@@ -296,9 +296,9 @@ end
 local function send_canary()
   local key = entry_key(p, pol.ca or '')
   local e = pol.ca and call('HMGET', key, E.state, E.attached_under, E.stale_place, E.contended) or {}
-  if e[1] == 'd' and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
-  if (e[1] == 'q' or e[1] == 'f') and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
-  if e[1] ~= 'a' or e[2] ~= said.fp or e[3] or e[4] then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
+  if e[1] == STATE.dead and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
+  if (e[1] == STATE.queued or e[1] == STATE.attaching) and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
+  if e[1] ~= STATE.attached or e[2] ~= said.fp or e[3] or e[4] then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
   call('HSET', POLICY, POLICY.canary, pol.ca)
   pol.cw = pol.ca
   call('HSET', key, E.state, STATE.queued, E.forced, 1, E.verify, VERIFY.check, E.queued_at, NOW, E.updated_at, NOW)
