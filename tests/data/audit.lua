@@ -4,6 +4,8 @@
 -- ARGV[2]  how many milliseconds the clock may have stepped back (0; tests that step it say by how much)
 -- Result   a list of sentences, one for each thing that is wrong; empty when all holds
 -- Cost     a few commands for every entry, all at once
+-- @include schedule
+-- @include claims
 local SLACK = tonumber(ARGV[2])
 local wrong = {}
 local function complain(...) wrong[#wrong + 1] = table.concat({ ... }, ' ') end
@@ -147,7 +149,7 @@ local latest = {}
 for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do
   local pol = policy(p)
   local expected = due_time(p, pol)
-  local score = tonumber(call('ZSCORE', P .. 'due:' .. pol.a, p) or nil)
+  local score = tonumber(call('ZSCORE', P .. 'due:' .. pol.account, p) or nil)
   if expected and not score then complain('waits, but is not due:', p) end
   if score and not expected then complain('due, but nothing may go:', p) end
   if expected and score and score > math.max(expected, NOW) + SLACK then complain('due too late:', p, 'by', score - expected) end
@@ -156,8 +158,8 @@ for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
   local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
   local acc = account(a)
   local score = tonumber(call('ZSCORE', P .. 'due', a) or nil)
-  if first[1] and not acc.op and acc.run < acc.cap then
-    local expected = math.max(tonumber(first[2]), acc.gu or 0, acc.pl or 0, rate_opens(acc))
+  if first[1] and not acc.paused and acc.calls < acc.max_calls then
+    local expected = math.max(tonumber(first[2]), acc.open_until or 0, acc.probe_lease or 0, rate_opens(acc))
     if not score then
       complain('account has due profiles, but is not due:', a)
     elseif score > math.max(expected, NOW) + SLACK + 1 then

@@ -77,7 +77,7 @@ def test_a_gateway_without_a_backend_is_trouble_that_no_number_pays_for(store: S
     assert told.trouble is not None
     assert told.trouble.reason == f"HTTP {status} without a word that is understood"
     assert told.trouble.ms == 60_000  # not the account's five minutes: an API that is back is not to wait long
-    assert all(each.free for each in told.others)
+    assert all(each.free for each in told.dispositions)
     assert not told.healthy
     assert told.gate is None
 
@@ -94,7 +94,7 @@ def test_a_connection_that_is_reset_each_time_is_trouble_and_doubt(store: Store)
         told = carried(store, url, claimed(store, ONE, TWO))
     assert told.trouble is not None
     assert "the connection was lost" in told.trouble.reason
-    assert {(each.kind, each.free) for each in told.others} == {("verify", True)}
+    assert {(each.kind, each.free) for each in told.dispositions} == {("in_doubt", True)}
 
 
 def test_a_silent_api_is_trouble_and_doubt(store: Store) -> None:
@@ -102,34 +102,34 @@ def test_a_silent_api_is_trouble_and_doubt(store: Store) -> None:
         told = carried(store, url, claimed(store, ONE), seconds=0.6)
     assert told.trouble is not None
     assert told.trouble.paid is not None
-    assert (told.others[0].kind, told.others[0].free) == ("verify", True)
+    assert (told.dispositions[0].kind, told.dispositions[0].free) == ("in_doubt", True)
 
 
-@pytest.mark.parametrize("verify", ["", "d"])
+@pytest.mark.parametrize("verify", ["", "in_doubt"])
 def test_a_refused_connection_closes_the_account_at_once(store: Store, verify: Any) -> None:
     batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify=verify, sent_ms=1)})
     told = carried(store, a_closed_port(), batch)
     assert told.gate is not None
     assert told.gate.ms == 60_000
     assert told.trouble is None
-    assert {each.kind for each in told.others} == {"back"}
+    assert {each.kind for each in told.dispositions} == {"released"}
 
 
 @pytest.mark.parametrize("reply", [(500, b""), (200, b"<html>"), (200, b"{}"), (302, b"")])
 def test_a_read_back_that_cant_be_used_is_trouble_and_counted_as_unread(store: Store, reply: Any) -> None:
     status, body = reply
-    batch = claimed(store, ONE, known={ONE: Leased(ONE, attempts=7, verify="d", sent_ms=1)})
+    batch = claimed(store, ONE, known={ONE: Leased(ONE, attempts=7, verify="in_doubt", sent_ms=1)})
     with answering((status, {}, body)) as (url, seen):
         told = carried(store, url, batch)
-    (other,) = told.others
-    assert (other.kind, other.free, other.unread) == ("verify", True, True)
+    (other,) = told.dispositions
+    assert (other.kind, other.free, other.unread) == ("in_doubt", True, True)
     assert told.unsent == (ONE,)
     assert told.trouble is not None
     assert told.trouble.paid is None
     assert {method for method, *_ in seen.requests} == {"GET"}
 
 
-@pytest.mark.parametrize("verify", ["d", "c"])
+@pytest.mark.parametrize("verify", ["in_doubt", "check"])
 def test_what_could_not_be_read_back_twice_is_sent_unread(store: Store, verify: Any) -> None:
     known = {ONE: Leased(ONE, verify=verify, sent_ms=1, attached_under="f0", unread=2)}
     with answering((200, {}, configured(ONE))) as (url, seen):
@@ -139,7 +139,7 @@ def test_what_could_not_be_read_back_twice_is_sent_unread(store: Store, verify: 
 
 
 def test_numbers_beside_one_that_is_only_checked_do_not_draw_it_into_their_doubt(store: Store) -> None:
-    batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify="c", attached_under="f0")})
+    batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify="check", attached_under="f0")})
     with answering((500, {}, b""), (500, {}, b"")) as (url, seen):
         told = carried(store, url, batch)
     assert [json.loads(body)["phone_number"] for method, _, _, body in seen.requests if method == "POST"] == [TWO]
@@ -147,7 +147,7 @@ def test_numbers_beside_one_that_is_only_checked_do_not_draw_it_into_their_doubt
 
 
 def test_an_answer_to_the_same_batch_outweighs_a_read_back_that_failed(store: Store) -> None:
-    batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify="d", sent_ms=1)})
+    batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify="in_doubt", sent_ms=1)})
     with answering((500, {}, b""), (200, {}, configured(TWO))) as (url, _):
         told = carried(store, url, batch)
     assert (told.attached, told.healthy, told.trouble) == ((TWO,), True, None)
@@ -166,7 +166,7 @@ def test_a_register_password_travels_sealed_with_the_settlement(store: Store) ->
 def test_a_register_password_that_went_with_a_lost_answer_is_said_to_be_lost(store: Store) -> None:
     login = {"type": "inbound", "auth_mode": "register", "register_auth": {"username": "u", "password": SECRET}}
     profile = Profile.model_validate({"name": "support", "directions": [login]})
-    batch = claimed(store, ONE, known={ONE: Leased(ONE, verify="d", sent_ms=1, known_absent=True)})
+    batch = claimed(store, ONE, known={ONE: Leased(ONE, verify="in_doubt", sent_ms=1, known_absent=True)})
     shown = {"number": ONE, "options": {"auth_mode": "register"}}
     with answering((200, {}, json.dumps({"data": {"inbound": shown, "outbound": None}}).encode())) as (url, _):
         told = carried(store, url, batch, profile=profile)

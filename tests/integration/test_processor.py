@@ -80,7 +80,7 @@ def test_a_probe_asks_if_the_api_is_there_and_the_key_is_good_not_if_it_likes_th
     with working(store, me=(status, {}, b"")) as worker:
         push(store, ONE)
         batch = claim(store)
-        gated = Settlement(batch.fingerprint, others=others(batch, "back"), gate=Gate(1_000, "away"))
+        gated = Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1_000, "away"))
         assert store.settle(batch.id, gated)
         go_on(store, 1_000)
         worker.work()
@@ -111,7 +111,9 @@ def test_an_api_that_is_away_is_asked_again_within_a_minute_however_long_it_was_
     with working(store, me=(status, {}, body)) as worker:
         push(store, ONE)
         batch = claim(store)
-        assert store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, "back"), gate=Gate(1, "away")))
+        assert store.settle(
+            batch.id, Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1, "away"))
+        )
         for _ in range(10):
             (account,) = queries.books(store).accounts
             assert account.retry_at_ms is not None
@@ -135,7 +137,9 @@ def test_a_probe_and_the_call_after_it_are_one_request_each_whatever_they_are_an
     with working(store, me=me, attach=attach) as worker:
         push(store, ONE)
         batch = claim(store)
-        assert store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, "back"), gate=Gate(1, "away")))
+        assert store.settle(
+            batch.id, Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1, "away"))
+        )
         go_on(store, 1)
         worker.work()
         assert [path for _, path, _, _ in worker.seen.requests] == asked

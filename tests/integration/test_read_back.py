@@ -34,7 +34,7 @@ from trunkline.store.model import Batch, Leased
 from trunkline.store.vault import Vault
 
 PROFILE = Profile(name="support", directions=(Direction(type="inbound"),))
-IN_DOUBT = tuple(Leased(f"+1415200000{i}", verify="d", sent_ms=0) for i in range(10))
+IN_DOUBT = tuple(Leased(f"+1415200000{i}", verify="in_doubt", sent_ms=0) for i in range(10))
 BATCH = Batch(
     id="1-a", profile="support", account="default", fingerprint="f", is_child=False, half_open=False, gate_count=0,
     now_ms=0, numbers=IN_DOUBT,
@@ -89,7 +89,9 @@ def test_a_slow_read_back_of_many_numbers_comes_to_an_end_in_several_batches() -
             assert read.attached, "no progress"
             assert (read.to_send, read.unanswered) == ((), ())
             settlement = settlement_of(batch, PROFILE, read, None)
-            assert {(each.number, each.kind) for each in settlement.others} == {(e.number, "back") for e in read.later}
+            assert {(each.number, each.kind) for each in settlement.dispositions} == {
+                (e.number, "released") for e in read.later
+            }
             found += len(read.attached)
             batch = replace(batch, numbers=read.later)
         assert found == len(IN_DOUBT)
@@ -121,7 +123,7 @@ def test_nothing_read_back_is_a_doubt_that_stays() -> None:
 
 
 PAGE = {"on": "numbers", "body": "<html>"}
-MANY = tuple(Leased(f"+1415200{i:04d}", verify="d", sent_ms=0) for i in range(MAX_DETAILS + 1))
+MANY = tuple(Leased(f"+1415200{i:04d}", verify="in_doubt", sent_ms=0) for i in range(MAX_DETAILS + 1))
 
 
 def test_numbers_whose_listing_cant_be_used_are_asked_one_by_one_if_they_are_few() -> None:
@@ -143,11 +145,12 @@ def test_many_numbers_whose_listing_cant_be_used_are_not_read_back() -> None:
 
 @pytest.mark.parametrize(
     ("leased", "age_ms", "downloads"),
-    [(Leased("", verify="d", sent_ms=-70_000), 1_000, 1), (Leased("", verify="d", sent_ms=-1_500), 1_000, 2),
-     (Leased("", verify="c", attached_under="f", queued_ms=-2_000), 1_000, 1),
-     (Leased("", verify="c", attached_under="f", queued_ms=-500), 1_000, 2),
-     (Leased("", verify="c", attached_under="f"), 1_000, 2), (Leased("", verify="d", sent_ms=0), 0, 1),
-     (Leased("", verify="d"), 1_000, 2)],
+    [(Leased("", verify="in_doubt", sent_ms=-70_000), 1_000, 1),
+     (Leased("", verify="in_doubt", sent_ms=-1_500), 1_000, 2),
+     (Leased("", verify="check", attached_under="f", queued_ms=-2_000), 1_000, 1),
+     (Leased("", verify="check", attached_under="f", queued_ms=-500), 1_000, 2),
+     (Leased("", verify="check", attached_under="f"), 1_000, 2), (Leased("", verify="in_doubt", sent_ms=0), 0, 1),
+     (Leased("", verify="in_doubt"), 1_000, 2)],
 )  # fmt: skip
 def test_a_listing_at_hand_is_used_if_it_began_after_what_it_shall_prove(
     leased: Leased, age_ms: int, downloads: int
@@ -177,7 +180,7 @@ def test_a_listing_at_hand_before_a_call_lets_the_next_one_prove_it(at_hand: boo
         assert before.to_send == numbers
         attached(sandbox, numbers)  # and the answer is lost
         lost = tuple(
-            replace(each, verify="d", sent_ms=0, known_absent=each.number in before.absent) for each in numbers
+            replace(each, verify="in_doubt", sent_ms=0, known_absent=each.number in before.absent) for each in numbers
         )
         after = read_back(replace(BATCH, numbers=lost), PROFILE, api, SharedListing(api), **times)
     assert (len(after.attached), len(after.to_send)) == ((100, 0) if at_hand else (0, 100))
@@ -185,7 +188,11 @@ def test_a_listing_at_hand_before_a_call_lets_the_next_one_prove_it(at_hand: boo
 
 def test_what_is_listed_in_doubt_or_not_covered_does_not_count_as_absent() -> None:
     now = time.monotonic()
-    listed, doubtful, new = Leased("+14152000000"), Leased("+14152000001", verify="d", unread=2), Leased("+14152000002")
+    listed, doubtful, new = (
+        Leased("+14152000000"),
+        Leased("+14152000001", verify="in_doubt", unread=2),
+        Leased("+14152000002"),
+    )
     with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
         attached(sandbox, (listed,))
         listings = SharedListing(api)
@@ -210,7 +217,7 @@ def test_an_update_is_proof_if_it_came_after_the_request_by_the_apis_own_clock(
     ahead_s: float, after_s: float, found: bool
 ) -> None:
     now = 1_790_000_000
-    leased = Leased("+14152000000", verify="d", sent_ms=(now - 60) * 1000)
+    leased = Leased("+14152000000", verify="in_doubt", sent_ms=(now - 60) * 1000)
     reply = answer_of(now - 60 + after_s + ahead_s, now + ahead_s, leased.number)
     with behaving(saying(reply)) as (url, _):
         read = asked(url, replace(BATCH, now_ms=now * 1000, numbers=(leased,)))
@@ -219,7 +226,7 @@ def test_an_update_is_proof_if_it_came_after_the_request_by_the_apis_own_clock(
 
 
 def test_without_the_apis_clock_no_update_is_proof() -> None:
-    leased = Leased("+14152000000", verify="d", sent_ms=0)
+    leased = Leased("+14152000000", verify="in_doubt", sent_ms=0)
     with behaving(saying(answer_of(1_790_000_000, None, leased.number))) as (url, _):
         assert asked(url, replace(BATCH, now_ms=60_000, numbers=(leased,))).to_send == (leased,)
 
@@ -228,7 +235,7 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
     in_doubt, new = number(1), number(2)
     publish(store, wait_ms=0, directions="i")
     push(store, in_doubt)
-    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    settle(store, sent(store, claim(store)), "in_doubt", store.now_ms or 0)
     publish(store, wait_ms=0, directions="i", interval_ms=60_000)
     push(store, new)
     with Sandbox(SandboxRules(latency_s=0, fail_rate=0)) as sandbox, calling(sandbox) as api:
@@ -247,4 +254,4 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
         )
         settlement = attempt.run()
     assert settlement.attached == (in_doubt,)
-    assert [(each.number, each.kind) for each in settlement.others] == [(new, "back")]
+    assert [(each.number, each.kind) for each in settlement.dispositions] == [(new, "released")]

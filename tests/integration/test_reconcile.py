@@ -18,7 +18,7 @@ from trunkline.events.event import EPOCH, NumberEvent
 from trunkline.lifecycle import RefusalCode, State
 from trunkline.schema import Secret
 from trunkline.store import Store
-from trunkline.store.model import Batch, Other, Settlement
+from trunkline.store.model import Batch, Disposition, Settlement
 from trunkline.store.queries import entries_of, entries_of_each
 from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable
@@ -189,8 +189,8 @@ def test_whatever_waits_is_dead_or_was_taken_out_is_left_alone(store: Store, enq
     dead, dropped, attached, under_way, waiting = NUMBERS[:5]
     push(enqueuer, dead)
     batch = claim(store)
-    refused = Other(dead, "dead", dead_code="rejected_by_api", code="x", message="no")
-    assert store.settle(batch.id, Settlement(batch.fingerprint, others=(refused,)))
+    refused = Disposition(dead, "dead", dead_code="rejected_by_api", code="x", message="no")
+    assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=(refused,)))
     push(enqueuer, dropped)
     store.cancel([("support", dropped)])
     push(enqueuer, attached)
@@ -215,7 +215,7 @@ def test_an_attached_number_that_the_api_does_not_list_is_read_back(store: Store
     assert sums(found) == Reconciled(listed=2, known=2, missing=1, enqueued=1, left={State.attached: 1})
     assert states(store, *NUMBERS[:2]) == [State.attached, State.queued]
     (leased,) = claim(store).numbers
-    assert (leased.number, leased.verify, leased.forced) == (NUMBERS[1], "c", False)
+    assert (leased.number, leased.verify, leased.forced) == (NUMBERS[1], "check", False)
 
 
 def test_it_is_looked_at_again_each_time_it_is_attached_and_lost_anew(

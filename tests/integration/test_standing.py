@@ -10,8 +10,8 @@ from trunkline.store import Store, queries
 from trunkline.store.model import (
     AccountBook,
     AccountRule,
+    Disposition,
     Gate,
-    Other,
     Policies,
     ProfileBook,
     ProfilePolicy,
@@ -119,8 +119,8 @@ def test_what_was_paused_is_told(store: Store) -> None:
 def test_an_open_breaker_is_told_with_its_end_and_its_probe(store: Store) -> None:
     push(store, number(1))
     batch = sent(store, claim(store))
-    backs = (Other(number(1), "back"),)
-    store.settle(batch.id, Settlement(batch.fingerprint, others=backs, gate=Gate(MINUTE_MS, "401 AUTH_FAILURE")))
+    backs = (Disposition(number(1), "released"),)
+    store.settle(batch.id, Settlement(batch.fingerprint, dispositions=backs, gate=Gate(MINUTE_MS, "401 AUTH_FAILURE")))
     assert "is open until" in why(store, 1)
     go_on(store, MINUTE_MS)
     assert why(store, 1).endswith("because of 401 AUTH_FAILURE; a probe (GET /v1/me) is due")
@@ -158,9 +158,9 @@ def test_a_canary_is_told_to_those_that_wait_for_it(store: Store) -> None:
     for n in (1, 2, 3):
         push(store, number(n))
         batch = sent(store, claim(store))
-        dead = Other(number(n), "dead", dead_code="rejected_by_api", code="http_400")
+        dead = Disposition(number(n), "dead", dead_code="rejected_by_api", code="http_400")
         alike = RefusedAlike("400 BAD", (number(n),), "BAD: no such trunk")
-        store.settle(batch.id, Settlement(batch.fingerprint, others=(dead,), refused=alike))
+        store.settle(batch.id, Settlement(batch.fingerprint, dispositions=(dead,), refused=alike))
     push(store, number(4))
     assert profile(store).canary == number(0)
     assert why(store, 4).startswith(f"the canary {number(0)} goes first")
@@ -169,7 +169,7 @@ def test_a_canary_is_told_to_those_that_wait_for_it(store: Store) -> None:
 
 def test_a_number_whose_call_may_have_arrived_is_in_doubt_also_once_it_is_cancelled(store: Store) -> None:
     push(store, number(1), number(2))
-    settle(store, sent(store, claim(store)), "verify", (store.now_ms or 0) + MINUTE_MS)
+    settle(store, sent(store, claim(store)), "in_doubt", (store.now_ms or 0) + MINUTE_MS)
     assert entry(store, number(1)).in_doubt
     store.cancel([("support", number(1))])
     assert entry(store, number(1)).in_doubt
@@ -189,7 +189,7 @@ def test_a_clock_that_stepped_back_is_told(store: Store) -> None:
     assert queries.books(store).now_ms == store.now_ms
 
 
-@pytest.mark.parametrize("kind", ["retry", "verify", "back"])
+@pytest.mark.parametrize("kind", ["retry", "in_doubt", "released"])
 def test_what_was_reckoned_before_the_clock_stepped_back_is_put_right_by_as_much(store: Store, kind: str) -> None:
     push(store, number(1))
     batch = sent(store, claim(store))

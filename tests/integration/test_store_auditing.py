@@ -144,8 +144,8 @@ def work(store: Store, chance: random.Random) -> None:
         numbers = tuple(leased.number for leased in batch.numbers)
         store.settle(batch.id, Settlement(batch.fingerprint, attached=numbers, healthy=True))
     else:
-        kind, at = chance.choice(("retry", "dead", "split", "back", "verify")), int(time.time() * 1000) + 5
-        store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, kind, at)))
+        kind, at = chance.choice(("retry", "dead", "split", "released", "in_doubt")), int(time.time() * 1000) + 5
+        store.settle(batch.id, Settlement(batch.fingerprint, dispositions=others(batch, kind, at)))
 
 
 def meddle(store: Store, chance: random.Random) -> None:

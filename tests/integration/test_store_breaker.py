@@ -7,7 +7,7 @@ import pytest
 from support.store_steps import LEASE_MS, attach, claim, entry, go_on, number, numbers_of, publish, push, sent, settle
 from trunkline.lifecycle import State
 from trunkline.store import Store, queries
-from trunkline.store.model import Batch, Other, Probe, Settlement, Trouble
+from trunkline.store.model import Batch, Disposition, Probe, Settlement, Trouble
 
 ONE, TWO, THREE = (number(n) for n in range(3))
 AWAY_MS = 20_000
@@ -23,9 +23,11 @@ def fail(store: Store, batch: Batch, after_ms: int = 0) -> None:
     assert store.now_ms is not None
     at_ms = store.now_ms + after_ms
     numbers = numbers_of(batch)
-    free = tuple(Other(each, "retry", at_ms, code="http_503", free=True) for each in numbers)
-    paid = Other(numbers[0], "retry", at_ms, code="http_503") if len(numbers) == 1 else None
-    assert store.settle(batch.id, Settlement(batch.fingerprint, others=free, trouble=Trouble("503", AWAY_MS, paid)))
+    free = tuple(Disposition(each, "retry", at_ms, code="http_503", free=True) for each in numbers)
+    paid = Disposition(numbers[0], "retry", at_ms, code="http_503") if len(numbers) == 1 else None
+    assert store.settle(
+        batch.id, Settlement(batch.fingerprint, dispositions=free, trouble=Trouble("503", AWAY_MS, paid))
+    )
 
 
 def called(store: Store, *numbers: str) -> Batch:
@@ -115,7 +117,7 @@ def test_a_batch_of_a_worker_that_lives_is_taken_up_and_counts_as_no_crash(store
         sent(store, claim(store))
         go_on(store, LEASE_MS)
         assert store.reap().numbers == 1
-    settle(store, claim(store), "back")
+    settle(store, claim(store), "released")
     assert entry(store, ONE).state is State.queued
 
 
@@ -126,4 +128,4 @@ def test_a_number_that_is_only_checked_keeps_being_that_when_its_worker_dies(sto
     assert store.permit(batch.id, batch.account, 1) == 0  # for THREE: ONE was found where it should be
     go_on(store, LEASE_MS)
     store.reap()
-    assert {leased.number: leased.verify for leased in claim(store).numbers} == {ONE: "c", THREE: "d"}
+    assert {leased.number: leased.verify for leased in claim(store).numbers} == {ONE: "check", THREE: "in_doubt"}

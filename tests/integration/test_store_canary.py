@@ -21,7 +21,7 @@ from support.store_steps import (
 )
 from trunkline.lifecycle import State
 from trunkline.store import Store, queries
-from trunkline.store.model import AccountRule, Batch, Dropped, Idle, Other, Policies, ProfilePolicy, RefusedAlike
+from trunkline.store.model import AccountRule, Batch, Disposition, Dropped, Idle, Policies, ProfilePolicy, RefusedAlike
 from trunkline.store.model import Settlement as Said
 
 CANARY = number(0)
@@ -41,9 +41,9 @@ def called(store: Store, which: str, *, force: bool = False) -> Batch:
 def refuse(store: Store, batch: Batch) -> None:
     """The API refuses a lone number, as all of its profile."""
     (each,) = numbers_of(batch)
-    dead = Other(each, "dead", dead_code="rejected_by_api", code="http_400")
+    dead = Disposition(each, "dead", dead_code="rejected_by_api", code="http_400")
     alike = RefusedAlike("400 BAD", (each,), "BAD: no such trunk")
-    assert store.settle(batch.id, Said(batch.fingerprint, others=(dead,), healthy=True, refused=alike))
+    assert store.settle(batch.id, Said(batch.fingerprint, dispositions=(dead,), healthy=True, refused=alike))
 
 
 def refuse_three(store: Store) -> None:
@@ -89,8 +89,10 @@ def test_a_call_that_refuses_many_alike_sends_one_canary(store: Store) -> None:
     attach(store, called(store, CANARY))
     push(store, *FRESH)
     batch = sent(store, claim(store))
-    dead = tuple(Other(each, "dead", dead_code="rejected_by_api") for each in FRESH)
-    store.settle(batch.id, Said(batch.fingerprint, others=dead, refused=RefusedAlike("INVALID", FRESH, "no endpoint")))
+    dead = tuple(Disposition(each, "dead", dead_code="rejected_by_api") for each in FRESH)
+    store.settle(
+        batch.id, Said(batch.fingerprint, dispositions=dead, refused=RefusedAlike("INVALID", FRESH, "no endpoint"))
+    )
     refuse(store, sent(store, claim(store)))
     assert is_paused(store)
     assert queries.books(store).totals["dead"] == 0

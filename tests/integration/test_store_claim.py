@@ -27,7 +27,7 @@ from support.store_steps import (
 from trunkline.lifecycle import DeadCode, State
 from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
-from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
+from trunkline.store.model import AccountRule, Batch, Disposition, Idle, Policies, ProfilePolicy, Settlement
 
 
 def test_numbers_wait_for_company_no_longer_than_max_wait(store: Store) -> None:
@@ -109,8 +109,8 @@ def test_numbers_that_fail_together_come_back_in_one_batch(store: Store) -> None
     for batch in batches:
         go_on(store, 50)
         failed, good = numbers_of(batch)[:3], numbers_of(batch)[3:]
-        others = tuple(Other(each, "retry", at, code="http_503") for each in failed)
-        store.settle(batch.id, Settlement("f0", attached=tuple(good), others=others))
+        others = tuple(Disposition(each, "retry", at, code="http_503") for each in failed)
+        store.settle(batch.id, Settlement("f0", attached=tuple(good), dispositions=others))
     go_on(store, 4_000)
     again = claim(store)
     assert len(again.numbers) == 9
@@ -198,7 +198,7 @@ def test_a_batch_whose_worker_died_goes_out_again_as_it_was_and_in_doubt(store: 
     push(store, number(3))
     again = claim(store)
     assert numbers_of(again) == [number(1), number(2)]
-    assert {(leased.verify, leased.crashes, leased.attempts) for leased in again.numbers} == {("d", 1, 0)}
+    assert {(leased.verify, leased.crashes, leased.attempts) for leased in again.numbers} == {("in_doubt", 1, 0)}
 
 
 def test_a_batch_that_was_not_sent_when_its_worker_died_is_in_no_doubt(store: Store) -> None:
@@ -227,7 +227,7 @@ def test_two_crashes_split_a_batch_and_a_lone_numbers_third_is_a_dead_letter(sto
 def test_attempts_count_at_the_settle_and_not_for_what_is_handed_back(store: Store) -> None:
     publish(store, wait_ms=0)
     push(store, number(1))
-    for kind, attempts in (("back", 0), ("retry", 1), ("verify", 2), ("split", 2)):
+    for kind, attempts in (("released", 0), ("retry", 1), ("in_doubt", 2), ("split", 2)):
         settle(store, sent(store, claim(store)), kind, store.now_ms or 0)
         assert entry(store, number(1)).attempts == attempts
 
@@ -238,38 +238,38 @@ def test_what_the_worker_does_not_speak_of_is_in_doubt_if_it_was_sent(store: Sto
     batch = sent(store, claim(store))
     assert store.settle(batch.id, Settlement("f0", attached=(number(1),)))
     assert entry(store, number(2)).error_code == "not_told"
-    assert [(leased.number, leased.verify) for leased in claim(store).numbers] == [(number(2), "d")]
+    assert [(leased.number, leased.verify) for leased in claim(store).numbers] == [(number(2), "in_doubt")]
 
 
 def test_a_doubt_from_before_an_edit_is_no_proof_of_what_is_to_be_attached_now(store: Store) -> None:
     publish(store)
     push(store, number(1))
-    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    settle(store, sent(store, claim(store)), "in_doubt", store.now_ms or 0)
     publish(store, fingerprint="f1")
-    settle(store, claim(store), "back")
+    settle(store, claim(store), "released")
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.forced) == ("d", True)
+    assert (leased.verify, leased.forced) == ("in_doubt", True)
     assert is_sound(store)
 
 
 def test_a_doubt_under_the_same_configuration_is_read_back(store: Store) -> None:
     publish(store)
     push(store, number(1))
-    settle(store, sent(store, claim(store)), "verify", store.now_ms or 0)
+    settle(store, sent(store, claim(store)), "in_doubt", store.now_ms or 0)
     publish(store, size=50)
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.forced) == ("d", False)
+    assert (leased.verify, leased.forced) == ("in_doubt", False)
 
 
 def test_a_number_that_was_absent_before_an_edit_may_be_there_after_it(store: Store) -> None:
     publish(store)
     push(store, number(1))
     batch = sent(store, claim(store))
-    said = Settlement("f0", others=(Other(number(1), "retry", store.now_ms or 0),), absent=(number(1),))
+    said = Settlement("f0", dispositions=(Disposition(number(1), "retry", store.now_ms or 0),), absent=(number(1),))
     assert store.settle(batch.id, said)
     batch = claim(store)
     assert [leased.known_absent for leased in batch.numbers] == [True]
-    settle(store, batch, "back")
+    settle(store, batch, "released")
     publish(store, fingerprint="f1")
     assert [leased.known_absent for leased in claim(store).numbers] == [False]
 
@@ -283,8 +283,8 @@ def test_what_was_absent_before_a_call_is_known_though_its_worker_died(store: St
     go_on(store, LEASE_MS)
     store.reap()
     assert [(leased.number, leased.verify, leased.known_absent) for leased in claim(store).numbers] == [
-        (number(1), "d", True),
-        (number(2), "d", False),
+        (number(1), "in_doubt", True),
+        (number(2), "in_doubt", False),
     ]
 
 

@@ -33,7 +33,7 @@ def step(store: Store, worker: Registration, ms: int) -> None:
 def gate(store: Store, ms: int) -> None:
     push(store, ONE)
     batch = sent(store, claim(store))
-    assert store.settle(batch.id, Settlement("f0", others=others(batch, "back"), gate=Gate(ms, "401")))
+    assert store.settle(batch.id, Settlement("f0", dispositions=others(batch, "released"), gate=Gate(ms, "401")))
 
 
 def waits_ms(store: Store) -> int:
@@ -124,4 +124,4 @@ def test_a_step_ahead_of_an_hour_only_takes_up_what_is_under_way(store: Store, w
     assert store.reap().numbers == 1
     assert not store.settle(batch.id, Settlement("f0", attached=(ONE,)))
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.crashes) == ("d", 0)
+    assert (leased.verify, leased.crashes) == ("in_doubt", 0)

@@ -278,7 +278,7 @@ def test_what_a_doubtful_call_may_have_changed_is_sent_again_though_its_profile_
     come_to_rest(store)
     store.push([delivery([("sales", N)], occurred_ms=between, force=True)])
     go_on(store, 1_000)
-    settle(store, sent(store, claim(store)), "verify", store.now_ms + 1_000)
+    settle(store, sent(store, claim(store)), "in_doubt", store.now_ms + 1_000)
     edit(store, sales=policy("o"), support=policy("o"))
     assert come_to_rest(store) == ["support"]
     assert states(store) == {"sales": State.superseded, "support": State.attached}
@@ -296,4 +296,4 @@ def test_a_number_that_nobody_shares_any_more_is_read_back_again_and_not_sent(st
     go_on(store, 1_000)
     push(store, N, profile="both")
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.forced) == ("c", False)
+    assert (leased.verify, leased.forced) == ("check", False)

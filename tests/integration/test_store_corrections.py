@@ -70,7 +70,7 @@ def test_a_number_that_was_attached_is_sent_again_if_the_wrong_import_may_have_g
     push_in_turn(store, "right")
     attach_next(store)
     push_in_turn(store, "wrong")
-    settle(store, sent(store, claim(store)), "verify", (store.now_ms or 0) + 1_000)
+    settle(store, sent(store, claim(store)), "in_doubt", (store.now_ms or 0) + 1_000)
     assert store.cancel(WRONG) == Dropped(1, in_doubt=1, given_back=1)
     assert entry(store, N, "wrong").in_doubt, "and it is shown as that"
     (leased,) = claim(store).numbers

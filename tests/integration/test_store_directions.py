@@ -116,17 +116,17 @@ def overtaken_in_doubt(store: Store) -> Batch:
 def test_an_entry_superseded_during_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
     batch = overtaken_in_doubt(store)
     push(store, N, profile="in")
-    settle(store, batch, "verify", 0)
+    settle(store, batch, "in_doubt", 0)
     assert state(store, "both") is State.superseded
     assert {attach_next(store), attach_next(store)} == {"in", "out"}
     assert is_sound(store)
 
 
-@pytest.mark.parametrize("kind", ["verify", "retry"])
+@pytest.mark.parametrize("kind", ["in_doubt", "retry"])
 def test_an_entry_superseded_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(
     store: Store, kind: str
 ) -> None:
-    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, overtaken_in_doubt(store), "in_doubt", 0)
     settle(store, claim(store), kind, 0)
     push(store, N, profile="in")
     assert {attach_next(store), attach_next(store)} == {"in", "out"}
@@ -134,7 +134,7 @@ def test_an_entry_superseded_after_a_doubtful_call_leaves_the_other_direction_to
 
 
 def test_an_entry_superseded_by_the_very_owner_that_must_go_again_is_counted_once(store: Store) -> None:
-    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, overtaken_in_doubt(store), "in_doubt", 0)
     push(store, N, profile="other")
     assert state(store, "out") is State.superseded
     assert attach_next(store) == "other"
@@ -142,14 +142,14 @@ def test_an_entry_superseded_by_the_very_owner_that_must_go_again_is_counted_onc
 
 
 def test_an_entry_cancelled_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
-    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, overtaken_in_doubt(store), "in_doubt", 0)
     assert store.cancel([("both", N)]) == Dropped(1, in_doubt=1)
     assert attach_next(store) == "out"
     assert is_sound(store)
 
 
 def test_an_entry_that_dies_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(store: Store) -> None:
-    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, overtaken_in_doubt(store), "in_doubt", 0)
     settle(store, claim(store), "dead", dead_code="attempts_exhausted")  # not sent this time: the read-back failed
     assert attach_next(store) == "out"
     assert is_sound(store)
@@ -158,7 +158,7 @@ def test_an_entry_that_dies_after_a_doubtful_call_leaves_the_other_direction_to_
 def test_an_entry_cancelled_in_a_crash_after_a_doubtful_call_leaves_the_other_direction_to_be_sent_again(
     store: Store,
 ) -> None:
-    settle(store, overtaken_in_doubt(store), "verify", 0)
+    settle(store, overtaken_in_doubt(store), "in_doubt", 0)
     claim(store)
     assert store.cancel([("both", N)]) == Dropped(under_way=1)
     go_on(store, LEASE_MS)

@@ -22,23 +22,23 @@ from support.store_steps import (
 )
 from trunkline.lifecycle import State
 from trunkline.store import Store, queries
-from trunkline.store.model import Batch, Dropped, Gate, Idle, Other, Pause, Probe, RefusedAlike, Settlement
+from trunkline.store.model import Batch, Disposition, Dropped, Gate, Idle, Pause, Probe, RefusedAlike, Settlement
 
 DAY_MS = 86_400_000
 
 
 def gated(store: Store, batch: Batch, ms: int = 30_000) -> None:
     """The API answered 401."""
-    backs = tuple(Other(each, "back") for each in numbers_of(batch))
-    assert store.settle(batch.id, Settlement(batch.fingerprint, others=backs, gate=Gate(ms, "401 AUTH_FAILURE")))
+    backs = tuple(Disposition(each, "released") for each in numbers_of(batch))
+    assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=backs, gate=Gate(ms, "401 AUTH_FAILURE")))
 
 
 def refused(store: Store, batch: Batch, signature: str = "400 BAD") -> None:
     """The API refused a lone number."""
     (each,) = numbers_of(batch)
-    dead = Other(each, "dead", dead_code="rejected_by_api", code="http_400")
+    dead = Disposition(each, "dead", dead_code="rejected_by_api", code="http_400")
     alike = RefusedAlike(signature, (each,), "BAD: no such trunk")
-    assert store.settle(batch.id, Settlement(batch.fingerprint, others=(dead,), refused=alike))
+    assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=(dead,), refused=alike))
 
 
 def account(store: Store) -> Pause | None:
@@ -160,8 +160,8 @@ def test_a_canary_that_is_told_words_nobody_knows_stays_attached_and_says_why_th
         refused(store, sent(store, claim(store)))
     canary = sent(store, claim(store))
     assert numbers_of(canary) == [number(0)]
-    words = Other(number(0), "retry", store.now_ms or 0, code="api_failed", message="there is no such trunk")
-    assert store.settle(canary.id, Settlement(canary.fingerprint, others=(words,)))
+    words = Disposition(number(0), "retry", store.now_ms or 0, code="api_failed", message="there is no such trunk")
+    assert store.settle(canary.id, Settlement(canary.fingerprint, dispositions=(words,)))
     paused = profile(store)
     assert paused is not None
     assert paused.reason == "refused alike: an attached number, sent again, was told: there is no such trunk"
@@ -178,8 +178,8 @@ def test_one_half_of_a_batch_is_split_to_its_end_before_the_other_goes(store: St
         batch = sent(store, claim(store))
         sizes.append(len(numbers_of(batch)))
         if sizes[-1] > 1:
-            halves = tuple(Other(each, "split", code="http_400") for each in numbers_of(batch))
-            assert store.settle(batch.id, Settlement(batch.fingerprint, others=halves))
+            halves = tuple(Disposition(each, "split", code="http_400") for each in numbers_of(batch))
+            assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=halves))
     assert sizes == [8, 4, 2, 1]
 
 
@@ -300,7 +300,7 @@ def attached_and_checked_again(store: Store, fingerprint: str = "f0") -> Batch:
 
 
 def test_a_cancelled_check_leaves_the_number_attached(store: Store) -> None:
-    settle(store, attached_and_checked_again(store), "back")
+    settle(store, attached_and_checked_again(store), "released")
     assert store.cancel([("support", number(1))]) == Dropped(1)
     assert entry(store, number(1)).state is State.attached
     assert is_sound(store)
@@ -311,7 +311,7 @@ def test_a_check_cancelled_during_a_doubtful_call_leaves_it_attached_under_the_o
 ) -> None:
     batch = attached_and_checked_again(store, "f1")
     assert store.cancel([("support", number(1))]) == Dropped(under_way=1)
-    settle(store, batch, "verify", 0)
+    settle(store, batch, "in_doubt", 0)
     assert entry(store, number(1)).state is State.attached
     push(store, number(1))
     assert [leased.attached_under for leased in claim(store).numbers] == ["f0"]

@@ -13,7 +13,7 @@ from support.store_steps import LEASE_MS, delivery, go_on, govern, number
 from trunkline.lifecycle import State
 from trunkline.store import Store, auditing, migrating, queries
 from trunkline.store.migrating import Migrated, StillOld
-from trunkline.store.model import AccountRule, Batch, Idle, Other, Policies, ProfilePolicy, Settlement
+from trunkline.store.model import AccountRule, Batch, Disposition, Idle, Policies, ProfilePolicy, Settlement
 
 PROFILES = {
     "support": ProfilePolicy("default", 5, 1_000, "f0-io", "io"),
@@ -57,8 +57,8 @@ def outcome(batch: Batch, fate: str, at_ms: int) -> Settlement:
     numbers = [leased.number for leased in batch.numbers]
     if fate == "attached":
         return Settlement(batch.fingerprint, attached=tuple(numbers), healthy=True)
-    others = tuple(Other(each, fate, at_ms, dead_code="rejected_by_api") for each in numbers)  # type: ignore[arg-type]
-    return Settlement(batch.fingerprint, others=others)
+    others = tuple(Disposition(each, fate, at_ms, dead_code="rejected_by_api") for each in numbers)  # type: ignore[arg-type]
+    return Settlement(batch.fingerprint, dispositions=others)
 
 
 def settle_all(store: Store, client: OldStore | Store) -> None:
@@ -117,9 +117,9 @@ class Mixed:
     def settle(self) -> None:
         if self.held:
             batch = self.held.pop(self.chance.randrange(len(self.held)))
-            fate = self.chance.choice(("attached", "attached", "retry", "verify", "dead", "split", "back"))
+            fate = self.chance.choice(("attached", "attached", "retry", "in_doubt", "dead", "split", "released"))
             at = (self.store.now_ms or 0) + 2_000
-            self.either().settle(batch.id, outcome(batch, fate, 0 if fate == "back" else at))
+            self.either().settle(batch.id, outcome(batch, fate, 0 if fate == "released" else at))
 
     def crash(self) -> None:
         self.held.clear()

@@ -97,7 +97,7 @@ def test_an_attached_number_is_queued_to_be_read_back(store: Store) -> None:
     attach(store, sent(store, claim(store)))
     push(store, number(1))
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.forced, leased.attached_under) == ("c", False, "f0")
+    assert (leased.verify, leased.forced, leased.attached_under) == ("check", False, "f0")
 
 
 def test_a_dead_number_is_revived_with_all_its_attempts(store: Store) -> None:
@@ -112,7 +112,7 @@ def test_a_forced_event_during_a_call_that_is_handed_back_sends_once(store: Stor
     push(store, number(1))
     batch = claim(store)
     push(store, number(1), force=True)
-    settle(store, batch, "back")
+    settle(store, batch, "released")
     again = sent(store, claim(store))
     assert again.numbers[0].forced
     attach(store, again)
@@ -126,7 +126,7 @@ def test_an_event_that_comes_during_a_call_under_an_older_configuration_is_not_l
     push(store, number(1))
     attach(store, batch)
     (leased,) = claim(store).numbers
-    assert (leased.verify, leased.attached_under) == ("c", "f0")
+    assert (leased.verify, leased.attached_under) == ("check", "f0")
 
 
 def test_a_push_is_one_round_trip(store: Store, server: Server) -> None:

@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trunkline.events.intake import Delivery
 from trunkline.store import Store
 from trunkline.store.model import Batch, Leased, Policies, Settlement
 
+OLD_KINDS = {"in_doubt": "verify", "released": "back"}
+OLD_VERIFY: dict[str, Literal["", "in_doubt", "check"]] = {"": "", "d": "in_doubt", "c": "check"}
 FOLDER = Path(__file__).parents[1] / "data" / "store-0.1"
 REMEMBER_MS = 7 * 24 * 3600 * 1000
 PROBE_LEASE_MS = 30_000
@@ -58,7 +60,9 @@ class OldStore:
         _, id_, profile, account, fingerprint, kind, half, gates, now, joined, special = said
         known = json.loads(special)
         numbers = tuple(
-            Leased(each, attempts=int(known.get(each, ["0"])[0] or 0), verify=known.get(each, ["", "", ""])[2])
+            Leased(
+                each, attempts=int(known.get(each, ["0"])[0] or 0), verify=OLD_VERIFY[known.get(each, ["", "", ""])[2]]
+            )
             for each in joined.split("\n")
         )
         return Batch(id_, profile, account, fingerprint, kind == "s", half == 1, int(gates), int(now), numbers)
@@ -68,8 +72,8 @@ class OldStore:
 
     def settle(self, batch_id: str, said: Settlement) -> bool:
         others = [
-            [o.number, o.kind, o.dead_code if o.kind == "dead" else o.at_ms, o.code, o.api_code, o.message, o.answer]
-            for o in said.others
+            [o.number, OLD_KINDS.get(o.kind, o.kind), o.dead_code or o.at_ms, o.code, o.api_code, o.message, o.answer]
+            for o in said.dispositions
         ]
         document: dict[str, Any] = {
             "fp": said.fingerprint, "attached": said.attached, "others": others, "absent": said.absent,

@@ -16,7 +16,7 @@ BODY = Path(__file__).parents[1] / "data" / "audit.lua"
 @cache
 def oracle() -> scripts.Script:
     """Checks everything in one script, however long that holds the server."""
-    return scripts.assembled("audit", scripts.source("prelude"), BODY.read_text("utf-8"))
+    return scripts.assembled("audit", BODY.read_text("utf-8"))
 
 
 def found_at_once(store: Store, clock_slack_ms: int = 0) -> list[str]:

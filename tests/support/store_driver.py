@@ -18,11 +18,11 @@ from trunkline.store import Store, queries
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import (
     Batch,
+    Disposition,
     Entry,
     Gate,
     Idle,
     Leased,
-    Other,
     Probe,
     ProfilePolicy,
     RefusedAlike,
@@ -91,7 +91,7 @@ class Api:
         mine = [there.get(direction) for direction in directions_under(batch.fingerprint)]
         if leased.forced or not leased.verify or None in mine:
             return False
-        if leased.verify == "c":
+        if leased.verify == "check":
             return leased.attached_under == batch.fingerprint
         sent_at = self.now - (now - (leased.sent_ms or 0))
         return leased.known_absent or all(at >= sent_at for _, at, _ in filter(None, mine))
@@ -440,7 +440,7 @@ class Driver:
         assert entry.not_before <= self.now
         assert (leased.attempts, leased.crashes) == (entry.attempts, entry.crashes)
         assert leased.forced or not entry.forced
-        assert leased.forced or not entry.doubt or leased.verify == "d"
+        assert leased.forced or not entry.doubt or leased.verify == "in_doubt"
         assert leased.attached_under == entry.attached_under
 
     def send(self, held: Held, whole: str, fates: Sequence[str]) -> None:
@@ -486,23 +486,23 @@ class Driver:
         for number, fate in held.told.items():
             match fate:
                 case "refused":
-                    others.append(Other(number, "retry", later, code="http_503"))
+                    others.append(Disposition(number, "retry", later, code="http_503"))
                 case "doubt, done" | "doubt, lost":
-                    others.append(Other(number, "verify", later, code="timeout"))
+                    others.append(Disposition(number, "in_doubt", later, code="timeout"))
                 case "gate":
-                    others.append(Other(number, "back"))
+                    others.append(Disposition(number, "released"))
                 case "trouble":
-                    kind: Literal["retry", "verify"] = "verify" if may_have_arrived(held.batch) else "retry"
-                    others.append(Other(number, kind, later, code="http_503", free=True))
+                    kind: Literal["retry", "in_doubt"] = "in_doubt" if may_have_arrived(held.batch) else "retry"
+                    others.append(Disposition(number, kind, later, code="http_503", free=True))
                 case "split" if not lone:
-                    others.append(Other(number, "split", code="http_400"))
+                    others.append(Disposition(number, "split", code="http_400"))
                 case "dead" | "split":
-                    others.append(Other(number, "dead", dead_code="rejected_by_api", code="http_400"))
+                    others.append(Disposition(number, "dead", dead_code="rejected_by_api", code="http_400"))
                     refused = RefusedAlike("400 BAD", (number,), "bad") if lone else None
         return Settlement(
             held.batch.fingerprint,
             attached=(*held.found, *(number for number, fate in held.told.items() if fate == "done")),
-            others=tuple(others),
+            dispositions=tuple(others),
             absent=self._absent(held.batch),
             healthy=held.sent and held.whole == "each",
             gate=Gate(30_000, "401") if held.whole == "gate" else None,
@@ -514,7 +514,7 @@ class Driver:
         return tuple(n.number for n in batch.numbers if (batch.account, n.number) not in self.api.last)
 
     def _trouble(self, held: Held) -> Trouble:
-        paid = Other(held.batch.numbers[0].number, "retry", self.now + 2_000, code="http_503")
+        paid = Disposition(held.batch.numbers[0].number, "retry", self.now + 2_000, code="http_503")
         return Trouble("503", 20_000, paid if len(held.batch.numbers) == 1 else None)
 
     def _follow_canary(self, profile: str) -> None:

@@ -13,8 +13,8 @@ from trunkline.lifecycle import RefusalCode, State
 from trunkline.store.model import (
     AccountRule,
     Batch,
+    Disposition,
     Dropped,
-    Other,
     Policies,
     ProfilePolicy,
     Pushed,
@@ -331,7 +331,7 @@ class Model:
 
     def settle(self, batch: Batch, said: Settlement, now: int) -> None:
         lease = self.leases.pop(batch.id)
-        told = {o.number: o for o in said.others}
+        told = {o.number: o for o in said.dispositions}
         stops = self.stops[batch.profile]
         suspects = self._are_suspects(batch, said, told, now)
         several = len(batch.numbers) > 1
@@ -341,10 +341,10 @@ class Model:
         for leased in batch.numbers:
             name = (batch.profile, leased.number)
             if leased.number in said.attached:
-                outcome = Other(leased.number, "back", code="attached")
+                outcome = Disposition(leased.number, "released", code="attached")
                 kind = "attached"
             else:
-                untold = Other(leased.number, "verify" if lease.sent else "back", now if lease.sent else 0)
+                untold = Disposition(leased.number, "in_doubt" if lease.sent else "released", now if lease.sent else 0)
                 outcome = told.get(leased.number, untold)
                 kind = str(outcome.kind)
                 if said.trouble and outcome.free and suspects and not several and said.trouble.paid:
@@ -367,7 +367,7 @@ class Model:
         self._settle_gate(lease, said, suspects, now)
         self._settle_alike(batch.profile, said, success, attached, canary_said)
 
-    def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Other], now: int) -> bool:
+    def _are_suspects(self, batch: Batch, said: Settlement, told: dict[str, Disposition], now: int) -> bool:
         answered = self.gates[batch.account].answered_ms
         if not said.trouble or answered is None or answered > now:
             return False
@@ -379,12 +379,12 @@ class Model:
         return any(at is not None and at < answered for at in failed)
 
     def _settle_one(
-        self, name: Name, lease: Lease, kind: str, said: Other, *, fingerprint: str, now: int, spared: bool
+        self, name: Name, lease: Lease, kind: str, said: Disposition, *, fingerprint: str, now: int, spared: bool
     ) -> None:
         entry = self.entries[name]
         again, wish = entry.again, entry.wish
         if wish is State.superseded or (wish is State.dropped and kind != "attached"):
-            check = entry.check and not self.is_contended(name) and kind in ("verify", "back")
+            check = entry.check and not self.is_contended(name) and kind in ("in_doubt", "released")
             ended = State.attached if check and wish is State.dropped else wish
             was = None if wish is State.dropped else State.attached if kind == "attached" else State.queued
             under = fingerprint if kind == "attached" else entry.attached_under
@@ -399,11 +399,11 @@ class Model:
                 state = State.queued if again else State.attached
                 forced = again == "forced"
                 self.entries[name] = Entry(state, now, forced=forced, check=bool(again), attached_under=fingerprint)
-            case "retry" | "verify" | "halve":
+            case "retry" | "in_doubt" | "halve":
                 entry.attempts += 0 if said.free else 1
                 entry.crashes = entry.crashes if kind == "halve" else 0
                 entry.troubled = now if said.free else entry.troubled
-                in_doubt = said.kind == "verify"
+                in_doubt = said.kind == "in_doubt"
                 if lease.sent:
                     entry.doubt, entry.check = in_doubt, False
                 elif in_doubt and not entry.check:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha1
 
 from trunkline.store import scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """In the script `script` ("prelude": in all of them), `old` becomes `new`.
+    """In this file of Lua, without its suffix, `old` becomes `new`.
 
     `rare`: it takes the machine many runs to get there.
     """
 
     what: str
-    script: str
+    file: str
     old: str
     new: str = ""
     rare: bool = False
@@ -38,42 +37,42 @@ MUTATIONS = (
     Mutation("a reap does not make its profile due", "reap", "  schedule(p)\n  reaped", "  reaped"),
     Mutation(
         "a paused profile stays due",
-        "prelude",
-        "if pol.op or pol.au then return nil",
-        "if pol.au then return nil",
+        "lib/schedule",
+        "if pol.paused or pol.refused then return nil",
+        "if pol.refused then return nil",
         rare=True,
     ),
     Mutation("a resumed account is not made due", "gate", "  to_touch[name] = true\n"),
-    Mutation("a settled batch keeps its lease", "prelude", "  call('ZREM', P .. 'leases', id)\n"),
-    Mutation("a settled batch stays", "prelude", "  call('DEL', P .. 'batch:' .. id)\n"),
-    Mutation("a settled number stays in flight", "prelude", "  call('SREM', P .. 'inflight:' .. a, unpack(numbers))\n"),
+    Mutation("a settled batch keeps its lease", "lib/batches", "  call('ZREM', P .. 'leases', id)\n"),
+    Mutation("a settled batch stays", "lib/batches", "  call('DEL', P .. 'batch:' .. id)\n"),
+    Mutation(
+        "a settled number stays in flight", "lib/batches", "  call('SREM', P .. 'inflight:' .. a, unpack(numbers))\n"
+    ),
     Mutation("a number under way is not looked for", "claim", "busy[i] == 1 or ", "", rare=True),
     Mutation(
         "the cap is forgotten",
-        "prelude",
-        "not acc or acc.op or acc.run >= acc.cap then",
-        "not acc or acc.op then",
+        "lib/accounts",
+        "not acc or acc.paused or acc.calls >= acc.max_calls then",
+        "not acc or acc.paused then",
         rare=True,
     ),
     Mutation(
         "a number that failed gets no place", "settle", "  retries[#retries + 1] = at\n  retries[#retries + 1] = n\n"
     ),
-    Mutation(
-        "a stale place is not forgotten", "claim", "      call('HDEL', key, 'z') -- a stale place: it is gone now\n"
-    ),
-    Mutation("a used place is not forgotten", "prelude", "    call('HDEL', entry_key(p, n), 'z')\n"),
+    Mutation("a stale place is not forgotten", "claim", "      call('HDEL', key, E.stale_place) -- it is gone now\n"),
+    Mutation("a used place is not forgotten", "lib/places", "    call('HDEL', entry_key(p, n), E.stale_place)\n"),
     Mutation(
         "who waits for a number is not woken",
         "settle",
         "\nend_batch(id, a, numbers)\nwake_waiting(a, numbers)\n",
         "\nend_batch(id, a, numbers)\n",
     ),
-    Mutation("the books miss a replay", "replay", "    move(p, 'd', 'q')\n"),
-    Mutation("the books miss what is superseded", "prelude", "  move(p, s, 's')\n"),
+    Mutation("the books miss a replay", "replay", "    move(p, STATE.dead, STATE.queued)\n"),
+    Mutation("the books miss what is superseded", "lib/claims", "  move(p, s, STATE.superseded)\n"),
     Mutation(
         "an event with a refusal leaves a mark", "push", "    if clean and not full then\n", "    if not full then\n"
     ),
-    Mutation("the older of two events wins", "prelude", "c.t > best.t", "c.t < best.t"),
+    Mutation("the older of two events wins", "lib/claims", "c.t > best.t", "c.t < best.t"),
     Mutation(
         "what is attached is not in the log of ends",
         "settle",
@@ -94,34 +93,45 @@ MUTATIONS = (
         "or what == 'dead') then local _ = 0 end",
         rare=True,
     ),
-    Mutation("a contended number is only read back", "claim", "e[6] or contended", "e[6]", rare=True),
+    Mutation(
+        "a contended number is only read back", "claim", "forced = forced or contended", "forced = forced", rare=True
+    ),
     # edits of a profile
     Mutation(
         "a doubt from before an edit is read back",
         "claim",
-        "if e[5] == 'd' then call('HSET', key, 'f', 1) end",
+        "        if in_doubt then call('HSET', key, E.forced, 1) end\n",
         rare=True,
     ),
     # corrections
     Mutation(
         "a cancel gives nothing back",
         "drop",
-        "given_back + release(pol.a, n, p, pol.dirs, sent)",
+        "given_back + release(pol.account, n, p, pol.directions, sent)",
         "given_back + 0",
     ),
     Mutation(
         "a cancel under way gives nothing back",
         "settle",
-        "    if state == 'x' then release(a, n, p, dirs, tried or e.attached_under) end\n",
+        "    if state == STATE.dropped then release(a, n, p, dirs, tried or e.attached_under) end\n",
     ),
     # configurations
     Mutation(
-        "an edited profile's number is not claimed anew", "claim", "'q' and pol.mv and", "'q' and false and", rare=True
+        "an edited profile's number is not claimed anew",
+        "claim",
+        "STATE.queued and pol.moved and",
+        "STATE.queued and false and",
+        rare=True,
     ),
-    Mutation("a worker gets what it does not carry", "prelude", "string.match(text, '^(%S+)') == pol.fp", "true"),
+    Mutation(
+        "a worker gets what it does not carry",
+        "lib/configurations",
+        "string.match(text, '^(%S+)') == pol.fingerprint",
+        "true",
+    ),
     Mutation(
         "the oldest configuration counts",
-        "prelude",
+        "lib/workers",
         "return known[x] > known[y]",
         "return known[x] < known[y]",
     ),
@@ -130,11 +140,18 @@ MUTATIONS = (
     Mutation(
         "trouble of the gateway spends an attempt",
         "settle",
-        "  local free = o[8] == 1\n",
+        "  local free = o.free\n",
         "  local free = false\n",
     ),
-    Mutation("one call that fails opens the breaker", "settle", "'fw', 1) >= 2", "'fw', 1) >= 1"),
-    Mutation("an answer does not end a row of failures", "settle", "'half', 'fw')", "'half')"),
+    Mutation(
+        "one call that fails opens the breaker", "settle", "ACCOUNT.failures, 1) >= 2", "ACCOUNT.failures, 1) >= 1"
+    ),
+    Mutation(
+        "an answer does not end a row of failures",
+        "settle",
+        "ACCOUNT.half_open, ACCOUNT.failures)",
+        "ACCOUNT.half_open)",
+    ),
     Mutation(
         "a suspect batch is not split",
         "settle",
@@ -143,7 +160,7 @@ MUTATIONS = (
     ),
     Mutation(
         "others of a profile do not wait for the canary",
-        "prelude",
+        "lib/schedule",
         "  if canary ~= false then return canary end\n",
     ),
     Mutation("others of a profile go with the canary", "claim", "  if into then return into, special, kind end\n"),
@@ -151,7 +168,7 @@ MUTATIONS = (
     Mutation(
         "a worker that lives counts as crashed",
         "reap",
-        "local crashed = not is_living(b[6])",
+        "local crashed = not is_living(worker)",
         "local crashed = true",
     ),
     # the clock, and a server without memory
@@ -159,7 +176,7 @@ MUTATIONS = (
     Mutation(
         "a retry waits until the clock has caught up",
         "retime",
-        "      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])\n      call('HSET', key, 'n', at, 'u', NOW)\n",
+        "      call('ZADD', P .. 'retry:' .. p, at, ARGV[i])\n      call('HSET', key, E.next_at, at, E.updated_at, NOW)\n",
     ),
     Mutation(
         "a lease lasts until the clock has caught up",
@@ -173,14 +190,11 @@ MUTATIONS = (
 
 
 def mutated(mutation: Mutation) -> dict[str, scripts.Script]:
-    """Every script, with this line changed. AssertionError where the line is not there (once)."""
-    changed = scripts.load()
-    prelude = scripts.source("prelude")
-    for name, script in changed.items():
-        if mutation.script in {name, "prelude"}:
-            part = prelude if mutation.script == "prelude" else script.text
-            assert part.count(mutation.old) == 1, f"{mutation.what}: the line has changed in {name}"
-            text = script.text.replace(part, part.replace(mutation.old, mutation.new))
-            digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-            changed[name] = scripts.Script(name, text, digest)
-    return changed
+    """Every script, with this line of its file changed. AssertionError where the line is not there (once)."""
+
+    def read(name: str) -> str:
+        text = scripts.source(name)
+        return text.replace(mutation.old, mutation.new) if name == mutation.file else text
+
+    assert scripts.source(mutation.file).count(mutation.old) == 1, f"{mutation.what}: the line has changed"
+    return {name: scripts.assembled(name, read(name), read) for name in scripts.NAMES}

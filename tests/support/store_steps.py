@@ -9,7 +9,17 @@ from support.store_audit import audit
 from trunkline.events.intake import Delivery
 from trunkline.lifecycle import Refusal
 from trunkline.store import Store, queries
-from trunkline.store.model import AccountRule, Batch, Entry, Idle, Other, Policies, ProfilePolicy, Pushed, Settlement
+from trunkline.store.model import (
+    AccountRule,
+    Batch,
+    Disposition,
+    Entry,
+    Idle,
+    Policies,
+    ProfilePolicy,
+    Pushed,
+    Settlement,
+)
 from trunkline.store.registry import Registration
 
 LEASE_MS = 60_000
@@ -84,8 +94,8 @@ def numbers_of(batch: Batch) -> list[str]:
     return [leased.number for leased in batch.numbers]
 
 
-def others(batch: Batch, kind: str, at_ms: int = 0, **words: str) -> tuple[Other, ...]:
-    return tuple(Other(each, kind, at_ms, **words) for each in numbers_of(batch))  # type: ignore[arg-type]  # a literal
+def others(batch: Batch, kind: str, at_ms: int = 0, **words: str) -> tuple[Disposition, ...]:
+    return tuple(Disposition(each, kind, at_ms, **words) for each in numbers_of(batch))  # type: ignore[arg-type]  # a literal
 
 
 def attach(store: Store, batch: Batch) -> None:
@@ -96,7 +106,7 @@ def attach(store: Store, batch: Batch) -> None:
 
 def settle(store: Store, batch: Batch, kind: str, at_ms: int = 0, **words: str) -> None:
     """One outcome for all numbers of a batch."""
-    assert store.settle(batch.id, Settlement(batch.fingerprint, others=others(batch, kind, at_ms, **words)))
+    assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=others(batch, kind, at_ms, **words)))
 
 
 def idle(store: Store) -> Idle:

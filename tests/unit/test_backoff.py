@@ -1,15 +1,11 @@
-"""What happens next to a number, and when."""
+"""When a number goes again, and how long a breaker stays open."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.bland.attach import Attached, Dead, Retry, Verify
-from trunkline.engine.backoff import Settled, draw_for, gate_delay_s, retry_at_ms, settlement
-from trunkline.lifecycle import DeadCode
+from trunkline.engine.backoff import draw_for, gate_delay_s, retry_at_ms
 from trunkline.profiles.profile import RetryRules
 
-A = "+14155550100"
 RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)
 NOW_MS = 1_795_348_800_123
 
@@ -42,44 +38,6 @@ def test_draws_differ_by_profile_attempt_and_salt_and_cover_the_range() -> None:
     assert 0.45 < sum(drawn) / len(drawn) < 0.55
     assert min(drawn) < 0.05
     assert max(drawn) > 0.95
-
-
-def test_what_failed_together_goes_together_again() -> None:
-    settled = [
-        settlement(Retry(f"+1415555{i:04d}", "http_503", "x"), profile="p", attempts=0, rules=RULES, now_ms=NOW_MS)
-        for i in range(50)
-    ]
-    assert len({each.at_ms for each in settled}) == 1
-
-
-def test_attached_and_dead_are_final() -> None:
-    dead = Dead(A, DeadCode.rejected_by_api, "NOT_OWNED", "not owned", "raw")
-    assert settlement(Attached(A), profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == Settled(A, "attached")
-    assert settlement(dead, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == Settled(
-        A, "dead", None, "rejected_by_api", "NOT_OWNED", "not owned", "raw"
-    )
-
-
-@pytest.mark.parametrize("outcome", [Retry(A, "api_failed", "m", "C", "raw"), Verify(A, "timeout", "m", "C", "raw")])
-def test_a_number_is_tried_until_its_attempts_run_out(outcome: Retry | Verify) -> None:
-    kinds = []
-    for before in range(3):
-        settled = settlement(outcome, profile="p", attempts=before, rules=RULES, now_ms=NOW_MS)
-        assert (settled.api_code, settled.message, settled.raw) == ("C", "m", "raw")
-        kinds.append((settled.kind, settled.code))
-    again = (type(outcome).__name__.lower(), outcome.code)
-    assert kinds == [again, again, ("dead", "attempts_exhausted")]
-
-
-def test_a_retry_waits_at_least_as_long_as_the_api_asks() -> None:
-    asked = Retry(A, "http_503", "x", retry_after_s=100.0)
-    settled = settlement(asked, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS)
-    assert settled.at_ms == 1_795_348_901_000
-    shorter = Retry(A, "http_503", "x", retry_after_s=0.0)
-    plain = Retry(A, "http_503", "x")
-    assert settlement(shorter, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS) == settlement(
-        plain, profile="p", attempts=0, rules=RULES, now_ms=NOW_MS
-    )
 
 
 def test_a_gate_stays_closed_twice_as_long_each_time_up_to_its_most() -> None:

@@ -203,7 +203,7 @@ def test_a_fields_name_is_a_name_whatever_is_in_it(field: str) -> None:
 
 def test_a_section_says_more_than_its_preset() -> None:
     source, found = read(
-        {"type": "sinch", **KEY, "number": "phone", "on_rejected": "refuse", "verify": {"header": "X-Other"}}
+        {"type": "sinch", **KEY, "number": "phone", "on_rejected": "refuse", "verify": {"header": "X-Disposition"}}
     )
     assert found == []
     assert source is not None

@@ -109,7 +109,7 @@ def policies_of(settings: Settings) -> Policies:
                 max_size=profile.batch.max_size,
                 max_wait_ms=int(profile.batch.max_wait_s * 1000),
                 fingerprint=profile.fingerprint(settings.accounts[profile.account].base_url, keyed),
-                directions="".join(kind[0] for kind in profile.direction_types),
+                directions=profile.direction_types,
                 trunk=profile.trunk_id is not None,
             )
             for name, profile in settings.profiles.items()

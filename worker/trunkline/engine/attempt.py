@@ -78,8 +78,8 @@ class Attempt:
         checked = self._check()
         if checked.gate is not None and checked.gate.kind in ("auth", "forbidden") and self._batch.half_open:
             # The probe just found the key in order: it may not read, so what is in doubt is sent again unread.
-            in_doubt = tuple(each for each in checked.unanswered if each.verify != "c")
-            rest = tuple(each for each in checked.unanswered if each.verify == "c")
+            in_doubt = tuple(each for each in checked.unanswered if each.verify != "check")
+            rest = tuple(each for each in checked.unanswered if each.verify == "check")
             checked = replace(checked, gate=None, to_send=(*checked.to_send, *in_doubt), unanswered=rest)
         if checked.gate is not None:
             return settlement_of(self._batch, self._profile, checked, None, gate=self._gate(checked.gate))

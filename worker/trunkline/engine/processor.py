@@ -18,7 +18,7 @@ from trunkline.events.phone import mask
 from trunkline.profiles.profile import Profile
 from trunkline.store import Store, StoreUnavailable
 from trunkline.store.client import LeaseLost
-from trunkline.store.model import Batch, Idle, Other, Probe, Settlement
+from trunkline.store.model import Batch, Disposition, Idle, Probe, Settlement
 from trunkline.store.vault import Vault
 from trunkline.telemetry.logs import Log, logger
 
@@ -114,7 +114,7 @@ class BatchProcessor:
         profile, account = self._profiles.get(batch.profile), self._apis.get(batch.account)
         if profile is None or account is None or self._fingerprints[batch.profile] != batch.fingerprint:
             log.warning(Log.batch_not_ours, hint="another configuration was published; restart this worker with it")
-            self._settle(batch, started, _all_back(batch, batch.now_ms + NOT_OURS_MS))
+            self._settle(batch, started, _all_released(batch, batch.now_ms + NOT_OURS_MS))
             return
         try:
             settlement = Attempt(
@@ -135,7 +135,7 @@ class BatchProcessor:
         except (Stopped, OutOfTime, StoreUnavailable) as error:
             # No leave to send: the request did not go out, so the numbers need not wait for the end of the lease.
             log.info(Log.batch_handed_back, reason=type(error).__name__)
-            settlement = _all_back(batch, 0)
+            settlement = _all_released(batch, 0)
         try:
             settled = self._settle(batch, started, settlement)
         except StoreUnavailable as error:
@@ -200,19 +200,20 @@ def _is_away(exchange: Exchange) -> bool:
     return exchange.status in _AWAY or (exchange.status >= 500 and exchange.body.lstrip().startswith(b"<"))
 
 
-def _all_back(batch: Batch, at_ms: int) -> Settlement:
+def _all_released(batch: Batch, at_ms: int) -> Settlement:
     return Settlement(
-        batch.fingerprint, others=tuple(Other(each.number, "back", at_ms=at_ms) for each in batch.numbers)
+        batch.fingerprint,
+        dispositions=tuple(Disposition(each.number, "released", at_ms=at_ms) for each in batch.numbers),
     )
 
 
 def _tell(batch: Batch, settlement: Settlement) -> None:
     log = logger(profile=batch.profile, account=batch.account, batch=batch.id)
-    log.info(Log.batch_settled, attached=len(settlement.attached), others=len(settlement.others))
-    if any(other.kind == "split" for other in settlement.others):
-        log.warning(Log.batch_split, code=settlement.others[0].code, message=settlement.others[0].message)
+    log.info(Log.batch_settled, attached=len(settlement.attached), others=len(settlement.dispositions))
+    if any(said.kind == "split" for said in settlement.dispositions):
+        log.warning(Log.batch_split, code=settlement.dispositions[0].code, message=settlement.dispositions[0].message)
     if settlement.gate is not None:
         log.error(Log.account_gated, reason=settlement.gate.reason, for_s=settlement.gate.ms / 1000)
-    for other in settlement.others:
-        if other.kind == "dead":
-            log.warning(Log.number_dead, number=mask(other.number), code=other.dead_code, message=other.message)
+    for said in settlement.dispositions:
+        if said.kind == "dead":
+            log.warning(Log.number_dead, number=mask(said.number), code=said.dead_code, message=said.message)

@@ -122,7 +122,7 @@ def read_back(
         absent=(*new, *(each.number for each in asked if each.number in absent)),
         to_send=tuple(each for each in batch.numbers if each.number not in found and each not in answer.later),
         gate=answer.gate,
-        found_after_doubt=any(each.verify == "d" and each.number in found for each in asked),
+        found_after_doubt=any(each.verify == "in_doubt" and each.number in found for each in asked),
         later=answer.later,
     )
 
@@ -138,9 +138,9 @@ def _unlisted(numbers: Sequence[Leased], listing: Listing | None) -> tuple[str, 
 def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
     if leased.forced or leased.unread >= MAX_UNREAD or profile.retry.verify == "never":
         return False
-    if leased.verify == "c":
+    if leased.verify == "check":
         return leased.attached_under == batch.fingerprint
-    return leased.verify == "d" or profile.retry.verify == "always"
+    return leased.verify == "in_doubt" or profile.retry.verify == "always"
 
 
 def _oldest_listing_ms(leased: Leased, batch: Batch, request_s: float) -> float:
@@ -150,9 +150,9 @@ def _oldest_listing_ms(leased: Leased, batch: Batch, request_s: float) -> float:
     attached. Only to be checked: when the event came that asks for it, as somebody may have detached it just before.
     Others: any time. One that began after the claim is as new as can be had, and good enough for all of them.
     """
-    if leased.verify == "d":
+    if leased.verify == "in_doubt":
         moment = None if leased.sent_ms is None else leased.sent_ms + request_s * 1000
-    elif leased.verify == "c":
+    elif leased.verify == "check":
         moment = leased.queued_ms
     else:
         moment = -math.inf
@@ -201,7 +201,7 @@ def _judge(
 ) -> Proof:
     listing = answer if isinstance(answer, Listing) else None
     listed = UNKNOWN if listing is None else listing.get(each.number)
-    if each.verify == "c":
+    if each.verify == "check":
         if detail is None and listing is None:
             return "unclear"
         return "attached" if present(profile, listed if detail is None else detail) else "absent"

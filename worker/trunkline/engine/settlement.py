@@ -18,11 +18,11 @@ from trunkline.bland.attach import (
     Verdict,
     Verify,
 )
-from trunkline.engine.backoff import settlement
+from trunkline.engine.disposition import disposition_of
 from trunkline.engine.read_back import ReadBack
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import Profile
-from trunkline.store.model import Batch, Gate, Leased, Other, RefusedAlike, Settlement, Trouble
+from trunkline.store.model import Batch, Disposition, Gate, Leased, RefusedAlike, Settlement, Trouble
 
 MANY_ALIKE: Final = 3  # numbers of one call; fewer may well be the numbers' own mistake
 UNKNOWN_WORDS: Final = "api_failed"  # of a number's refusal that is neither known to pass nor to be for good
@@ -43,38 +43,38 @@ def settlement_of(
     `gate` and `trouble`: what closes for the account, or may close, by the verdict or by the read-back.
     """
     told = _Told(batch, profile, checked)
-    unread = told.back(checked.unanswered) if gate is not None else told.unread(checked.unanswered)
-    attached, others = checked.attached, [*unread, *told.back(checked.later)]
+    unread = told.released(checked.unanswered) if gate is not None else told.unread(checked.unanswered)
+    attached, dispositions = checked.attached, [*unread, *told.released(checked.later)]
     unsent = (*checked.attached, *_named(checked.unanswered), *_named(checked.later))
     healthy, refused = False, None
     match verdict:
         case Outcomes(by_number):
             found = [number for number, outcome in by_number.items() if isinstance(outcome, Attached)]
             attached += tuple(found)
-            others += told.outcomes(by_number)
+            dispositions += told.outcomes(by_number)
             unsent += told.still_checked(by_number)
             healthy = any(isinstance(each, Attached | Dead) for each in by_number.values())
             refused = _refused_alike(verdict, told_before=told.told_before())
         case CallFailed(by_number):
             untouched = told.still_checked(by_number) + told.still_in_doubt(by_number)
-            others += told.free(by_number, untouched)
+            dispositions += told.free(by_number, untouched)
             unsent += untouched
             trouble = told.with_price(trouble, by_number)
         case SplitBatch():
             split, refused = told.split(verdict)
-            others += split
+            dispositions += split
             healthy = True
         case GateAccount():
             code = "forbidden" if verdict.kind == "forbidden" and not verdict.explicit else ""
-            others += told.back(checked.to_send, code)
+            dispositions += told.released(checked.to_send, code)
         case None:
-            others += told.back(checked.to_send)
+            dispositions += told.released(checked.to_send)
         case _:
             assert_never(verdict)
     return Settlement(
         fingerprint=batch.fingerprint,
         attached=attached,
-        others=tuple(others),
+        dispositions=tuple(dispositions),
         absent=checked.absent,
         healthy=healthy,
         gate=gate,
@@ -103,9 +103,9 @@ def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:
     return tuple(each.number for each in numbers)
 
 
-def _doubtful(others: list[Other], numbers: tuple[str, ...]) -> list[Other]:
+def _doubtful(told: list[Disposition], numbers: tuple[str, ...]) -> list[Disposition]:
     return [
-        replace(each, kind="verify") if each.number in numbers and each.kind == "retry" else each for each in others
+        replace(each, kind="in_doubt") if each.number in numbers and each.kind == "retry" else each for each in told
     ]
 
 
@@ -117,29 +117,30 @@ class _Told:
     profile: Profile
     checked: ReadBack
 
-    def back(self, numbers: tuple[Leased, ...], code: str = "") -> list[Other]:
-        return [Other(each.number, "back", code=code) for each in numbers]
+    def released(self, numbers: tuple[Leased, ...], code: str = "") -> list[Disposition]:
+        return [Disposition(each.number, "released", code=code) for each in numbers]
 
     def told_before(self) -> int:
         """How many of the numbers sent are tried for the second time."""
         return sum(each.attempts == 1 for each in self.checked.to_send)
 
-    def unread(self, numbers: tuple[Leased, ...]) -> list[Other]:
+    def unread(self, numbers: tuple[Leased, ...]) -> list[Disposition]:
         """Numbers whose read-back did not work: the doubt stays, and nobody pays for it."""
         code, message = self.checked.trouble.code, self.checked.trouble.message
         return [
-            replace(self._other(each, Verify(each.number, code, message), free=True), unread=True) for each in numbers
+            replace(self._disposition(each, Verify(each.number, code, message), free=True), unread=True)
+            for each in numbers
         ]
 
-    def outcomes(self, by_number: dict[str, Outcome]) -> list[Other]:
+    def outcomes(self, by_number: dict[str, Outcome]) -> list[Disposition]:
         to_send = self.checked.to_send
         told = [(each, by_number[each.number]) for each in to_send if each.number in by_number]
-        others = [self._other(each, outcome) for each, outcome in told if not isinstance(outcome, Attached)]
-        return _doubtful(others, self.still_checked(by_number))
+        dispositions = [self._disposition(each, outcome) for each, outcome in told if not isinstance(outcome, Attached)]
+        return _doubtful(dispositions, self.still_checked(by_number))
 
-    def free(self, by_number: dict[str, Retry | Verify], untouched: tuple[str, ...]) -> list[Other]:
-        others = [self._other(each, by_number[each.number], free=True) for each in self.checked.to_send]
-        return _doubtful(others, untouched)
+    def free(self, by_number: dict[str, Retry | Verify], untouched: tuple[str, ...]) -> list[Disposition]:
+        dispositions = [self._disposition(each, by_number[each.number], free=True) for each in self.checked.to_send]
+        return _doubtful(dispositions, untouched)
 
     def still_checked(self, by_number: Mapping[str, Outcome]) -> tuple[str, ...]:
         """Attached numbers that were sent again as no read-back worked, and of which nothing became clear by that."""
@@ -151,17 +152,17 @@ class _Told:
 
     def still_in_doubt(self, by_number: Mapping[str, Retry | Verify]) -> tuple[str, ...]:
         """Numbers that were in doubt before a call that was certainly not processed."""
-        doubtful = (each.number for each in self.checked.to_send if each.verify == "d")
+        doubtful = (each.number for each in self.checked.to_send if each.verify == "in_doubt")
         return tuple(number for number in doubtful if isinstance(by_number[number], Retry))
 
     def with_price(self, trouble: Trouble | None, by_number: dict[str, Retry | Verify]) -> Trouble | None:
         if trouble is None or len(self.checked.to_send) != 1:
             return trouble
         (lone,) = self.checked.to_send
-        return replace(trouble, paid=self._other(lone, by_number[lone.number]))
+        return replace(trouble, paid=self._disposition(lone, by_number[lone.number]))
 
-    def split(self, verdict: SplitBatch) -> tuple[list[Other], RefusedAlike | None]:
-        template = Other(
+    def split(self, verdict: SplitBatch) -> tuple[list[Disposition], RefusedAlike | None]:
+        template = Disposition(
             "", "split", code=verdict.code, api_code=verdict.api_code or "", message=verdict.message, answer=verdict.raw
         )
         sent = _named(self.checked.to_send)
@@ -171,8 +172,8 @@ class _Told:
         refused = RefusedAlike(verdict.signature, sent, verdict.message)
         return [replace(template, number=sent[0], kind="dead", dead_code=code.value)], refused
 
-    def _other(self, each: Leased, outcome: Retry | Verify | Dead, *, free: bool = False) -> Other:
-        settled = settlement(
+    def _disposition(self, each: Leased, outcome: Retry | Verify | Dead, *, free: bool = False) -> Disposition:
+        decided = disposition_of(
             outcome,
             profile=self.profile.name,
             attempts=each.attempts,
@@ -181,25 +182,15 @@ class _Told:
             salt=str(self.batch.now_ms // DRAW_MS),
             free=free,
         )
-        if settled.kind == "attached":
-            raise ValueError("an attached number is no other outcome")
-        if settled.kind == "dead" and not isinstance(outcome, Dead) and self._only_checked(each):
+        if decided.kind == "dead" and not isinstance(outcome, Dead) and self._only_checked(each):
             # It is attached, and only the check of it does not work: that is no reason to call it dead.
             at_ms = self.batch.now_ms + int(self.profile.retry.max_s * 1000)
-            return Other(each.number, "verify", at_ms=at_ms, code=outcome.code, message=outcome.message, free=True)
-        return Other(
-            number=each.number,
-            kind=settled.kind,
-            at_ms=settled.at_ms or 0,
-            dead_code=settled.code if settled.kind == "dead" else "",
-            code=getattr(outcome, "code", settled.code),
-            api_code=settled.api_code or "",
-            message=settled.message,
-            answer=settled.raw,
-            free=free,
-        )
+            return Disposition(
+                each.number, "in_doubt", at_ms=at_ms, code=outcome.code, message=outcome.message, free=True
+            )
+        return decided
 
     def _only_checked(self, each: Leased) -> bool:
         """Whether a number is attached with what the profile is now, as far as anybody knows."""
         there = each.number not in self.checked.absent and each.attached_under == self.batch.fingerprint
-        return each.verify == "c" and there and not each.forced
+        return each.verify == "check" and there and not each.forced

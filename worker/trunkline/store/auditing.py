@@ -16,8 +16,9 @@ from typing import Any, Final, TypeVar
 
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
+from trunkline.store.fields import STATES
 from trunkline.store.findings import Audit, Finding
-from trunkline.store.model import COUNTED, STATES
+from trunkline.store.model import COUNTED
 
 PAGE: Final = 20  # entries, numbers or names that one script looks at
 CHILDREN: Final = 1  # of up to 100 numbers each

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import redis
 
@@ -15,13 +15,14 @@ from trunkline.events.intake import Delivery
 from trunkline.lifecycle import RefusalCode
 from trunkline.store import scripts
 from trunkline.store.connection import Client, Durability, translated
+from trunkline.store.fields import KindLetter, StateLetter, VerifyLetter
 from trunkline.store.model import (
     Batch,
+    Disposition,
     Dropped,
     Idle,
     Leased,
     Look,
-    Other,
     Policies,
     Probe,
     Pushed,
@@ -153,11 +154,11 @@ class Store:
 
     def drop_dead(self, entries: Iterable[tuple[str, str]]) -> Dropped:
         """Ends dead letters for good, and gives what they took from other profiles back to those."""
-        return self._drop("d", entries)
+        return self._drop(StateLetter.dead, entries)
 
     def cancel(self, entries: Iterable[tuple[str, str]]) -> Dropped:
         """Takes waiting numbers out, and gives what they took from other profiles back to those."""
-        return self._drop("q", entries)
+        return self._drop(StateLetter.queued, entries)
 
     def archive(self, keep_days: int, most: int = 20) -> tuple[int, int]:
         """Lets go of entries closed more than so many days ago. Returns how many, and how many were looked at."""
@@ -301,37 +302,43 @@ def _pushed(row: list[Any]) -> Pushed:
 
 def _batch(reply: list[Any]) -> Batch:
     _, batch_id, profile, account, fingerprint, kind, half, gate_count, now, joined, special = reply
-    known: dict[str, list[str]] = json.loads(special)
+    known: dict[str, dict[str, Any]] = json.loads(special)
     return Batch(
         id=batch_id,
         profile=profile,
         account=account,
         fingerprint=fingerprint,
-        is_child=kind == "s",
+        is_child=kind == KindLetter.from_split,
         half_open=half == 1,
         gate_count=int(gate_count),
         now_ms=int(now),
-        numbers=tuple(_leased(number, known.get(number)) for number in joined.split("\n")),
+        numbers=tuple(_leased(number, known.get(number, {})) for number in joined.split("\n")),
     )
 
 
-def _leased(number: str, known: list[str] | None) -> Leased:
-    if known is None:
-        return Leased(number)
-    attempts, crashes, verify, forced, attached_under, sent, absent, met_403, unread, queued = known
+def _leased(number: str, known: dict[str, Any]) -> Leased:
     return Leased(
         number,
-        attempts=int(attempts or 0),
-        crashes=int(crashes or 0),
-        verify=cast(Any, verify),
-        forced=bool(forced),
-        attached_under=attached_under,
-        sent_ms=int(sent) if sent else None,
-        known_absent=bool(absent),
-        met_403=bool(met_403),
-        unread=int(unread or 0),
-        queued_ms=int(float(queued)) if queued else None,
+        attempts=int(known.get("attempts", 0)),
+        crashes=int(known.get("crashes", 0)),
+        verify=_verify(known),
+        forced="forced" in known,
+        attached_under=known.get("attached_under", ""),
+        sent_ms=int(known["sent_at"]) if "sent_at" in known else None,
+        known_absent="known_absent" in known,
+        met_403="met_403" in known,
+        unread=int(known.get("unread", 0)),
+        queued_ms=int(float(known["queued_at"])) if "queued_at" in known else None,
     )
+
+
+def _verify(known: dict[str, Any]) -> Literal["", "in_doubt", "check"]:
+    match known.get("verify"):
+        case VerifyLetter.in_doubt:
+            return "in_doubt"
+        case VerifyLetter.check:
+            return "check"
+    return ""
 
 
 def _settlement(said: Settlement) -> dict[str, Any]:
@@ -341,7 +348,7 @@ def _settlement(said: Settlement) -> dict[str, Any]:
         "absent": said.absent,
         "healthy": said.healthy,
         "unsent": said.unsent,
-        "others": [_other(each) for each in said.others],
+        "dispositions": [_disposition(each) for each in said.dispositions],
     }
     if said.gate:
         out["gate"] = {"ms": said.gate.ms, "reason": said.gate.reason}
@@ -351,9 +358,9 @@ def _settlement(said: Settlement) -> dict[str, Any]:
     if said.trouble:
         out["trouble"] = {"ms": said.trouble.ms, "reason": said.trouble.reason}
         if said.trouble.paid:
-            out["trouble"]["paid"] = _other(said.trouble.paid)
+            out["trouble"]["paid"] = _disposition(said.trouble.paid)
     if said.password:
-        told = (*said.attached, *(other.number for other in said.others))
+        told = (*said.attached, *(each.number for each in said.dispositions))
         numbers = [number for number in told if number not in said.unsent]
         out["password"] = {
             "profile": said.profile, "field": said.password.field, "text": said.password.text, "numbers": numbers,
@@ -363,7 +370,16 @@ def _settlement(said: Settlement) -> dict[str, Any]:
     return out
 
 
-def _other(other: Other) -> list[Any]:
-    when = other.dead_code if other.kind == "dead" else other.at_ms
-    words = (other.code, other.api_code, other.message, other.answer)
-    return [other.number, other.kind, when, *words, int(other.free), int(other.unread)]
+def _disposition(said: Disposition) -> dict[str, Any]:
+    return {
+        "number": said.number,
+        "kind": said.kind,
+        "at": said.at_ms,
+        "dead_code": said.dead_code,
+        "code": said.code,
+        "api_code": said.api_code,
+        "message": said.message,
+        "answer": said.answer,
+        "free": said.free,
+        "unread": said.unread,
+    }

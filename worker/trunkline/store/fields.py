@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from trunkline.lifecycle import State
+
 
 class EntryField(StrEnum):
     """Fields of `entry:P:N`, one number under one profile. Times are milliseconds of the store's clock."""
@@ -96,7 +98,7 @@ class PolicyField(StrEnum):
 
 
 class AccountField(StrEnum):
-    """Fields of `account:A`. The breaker stops calls when the API is in trouble, an operator's pause when he says so."""
+    """Fields of `account:A`. The breaker stops calls while the API is in trouble, a pause while an operator says so."""
 
     max_calls = "cap"
     interval = "iv"  # ms between requests
@@ -133,10 +135,10 @@ class BatchField(StrEnum):
 
 
 class KindLetter(StrEnum):
-    """Values of BatchField.kind."""
+    """Values of BatchField.kind: the list that its numbers came from."""
 
-    ready = "r"
-    split = "s"
+    from_ready = "r"
+    from_split = "s"
 
 
 class RejectionField(StrEnum):
@@ -167,3 +169,4 @@ SCRIPT_NAMES: Final[Mapping[str, type[StrEnum]]] = MappingProxyType(
         "REJECTION": RejectionField,
     }
 )
+STATES: Final[Mapping[str, State]] = MappingProxyType({letter.value: State[letter.name] for letter in StateLetter})

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from trunkline.errors import TrunklineError
 from trunkline.lifecycle import RefusalCode, State
-
-STATES: dict[str, State] = {
-    "q": State.queued,
-    "f": State.attaching,
-    "a": State.attached,
-    "d": State.dead,
-    "s": State.superseded,
-    "x": State.dropped,
-}
 
 
 class StoreError(TrunklineError):
@@ -49,7 +40,7 @@ class Pushed:
 class Leased:
     """A number under a lease, with what earlier tries left behind.
 
-    `verify`: "d" an earlier request's outcome is in doubt, "c" it is attached and only to be checked, "" neither.
+    `verify`: an earlier request's outcome is in doubt, or it is attached and only to be checked, or neither.
     `sent_ms`: when the doubtful request left, `queued_ms`: when the event came that it waits for (server clock; None
     where that is not told). `attached_under`: the fingerprint of its last success.
     `met_403`: an earlier call of it got a 403 without a word on the account. `unread`: how many read-backs in a row did
@@ -59,7 +50,7 @@ class Leased:
     number: str
     attempts: int = 0
     crashes: int = 0
-    verify: Literal["", "d", "c"] = ""
+    verify: Literal["", "in_doubt", "check"] = ""
     forced: bool = False
     attached_under: str = ""
     sent_ms: int | None = None
@@ -109,15 +100,17 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
-    """An outcome other than attached; `at_ms` is absolute server time, `code` the dead letter's for "dead".
+class Disposition:
+    """What becomes of a number that a batch carried and did not attach.
 
-    `free`: a retry or verify that spends no attempt, as nothing was said about the number. `unread`: its read-back did
-    not work.
+    `retry` and `in_doubt` go again at `at_ms` (the store's clock), the latter after a read-back; they spend an attempt
+    unless `free`: nothing was said about the number. `unread`: its read-back did not work. `dead` has a `dead_code`.
+    `split` goes again in a smaller batch, `released` as if it had not been claimed. `code` is ours, `api_code`,
+    `message` and `answer` are the API's words, scrubbed.
     """
 
     number: str
-    kind: Literal["retry", "verify", "dead", "split", "back"]
+    kind: Literal["retry", "in_doubt", "dead", "split", "released"]
     at_ms: int = 0
     dead_code: str = ""
     code: str = ""
@@ -147,7 +140,7 @@ class Trouble:
 
     reason: str
     ms: int
-    paid: Other | None = None
+    paid: Disposition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +165,7 @@ class SealedPassword:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One outcome for every number of a batch. What is left out becomes verify if it was sent, else goes back.
+    """One outcome for every number of a batch. What is left out becomes in_doubt if it was sent, else released.
 
     `unsent`: numbers that were not in the attach request although others of the batch were. `password`: what the answer
     gave for the profile, kept with the batch even where the settlement comes too late. `password_lost`: an answer that
@@ -181,7 +174,7 @@ class Settlement:
 
     fingerprint: str
     attached: tuple[str, ...] = ()
-    others: tuple[Other, ...] = ()
+    dispositions: tuple[Disposition, ...] = ()
     absent: tuple[str, ...] = ()
     healthy: bool = False
     gate: Gate | None = None
@@ -243,19 +236,20 @@ class AccountRule:
 
 @dataclass(frozen=True, slots=True)
 class ProfilePolicy:
-    """What the scripts need of a profile; `directions` is "i", "o" or "io", `trunk`: DIDs and extensions are taken."""
+    """What the scripts need of a profile; `directions`: inbound, outbound; `trunk`: DIDs and extensions are taken."""
 
     account: str
     max_size: int
     max_wait_ms: int
     fingerprint: str
-    directions: str
+    directions: Sequence[str]
     trunk: bool = False
 
     def as_text(self) -> str:
         """As the scripts read it; no part of it can hold a space."""
+        letters = "".join(name[0] for name in self.directions)
         trunk = "1" if self.trunk else ""
-        return f"{self.fingerprint} {self.account} {self.max_size} {self.max_wait_ms} {self.directions} {trunk}"
+        return f"{self.fingerprint} {self.account} {self.max_size} {self.max_wait_ms} {letters} {trunk}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from trunkline.lifecycle import State
 from trunkline.store import standing
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
-from trunkline.store.model import STATES, Books, Entry, Outcome
+from trunkline.store.fields import STATES
+from trunkline.store.model import Books, Entry, Outcome
 from trunkline.store.scripts import SCHEMA
 
 PAGE: Final = 500

@@ -7,6 +7,7 @@
 -- ARGV[3]  how many at most
 -- Result   {archived, looked at}: call again until nothing was looked at
 -- Cost     5 commands an entry
+-- @include claims
 local keep, most = tonumber(ARGV[2]), tonumber(ARGV[3])
 local CURSOR = 'archive'
 local archived, looked_at = 0, 0
@@ -51,22 +52,22 @@ local page = call('ZRANGEBYSCORE', P .. 'ended', '(' .. at, '+inf', 'WITHSCORES'
 for i = 1, #page, 2 do
   local p, n = string.match(page[i], '^(%S+) (.+)$')
   local key = entry_key(p, n)
-  local e = call('HMGET', key, E.state, E.updated_at, E.stale_place, E.queued_at)
+  local state, updated_at, stale_place, queued_at = unpack(call('HMGET', key, E.state, E.updated_at, E.stale_place, E.queued_at))
   if tonumber(page[i + 1]) > bound then break end
-  if is_closed(e[1]) then
-    local closed = tonumber(e[2] or e[4] or 0)
+  if is_closed(state) then
+    local closed = tonumber(updated_at or queued_at or 0)
     local ahead = closed > NOW + FUTURE
     if closed + keep > NOW and not ahead then break end
-    if ahead or e[3] then -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
+    if ahead or stale_place then -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
       call('HSET', key, E.updated_at, NOW)
       ends(p, n)
     else
       let_go(p, n, key)
-      count(p, BOOK_OF[e[1]], -1)
+      count(p, BOOK_OF[state], -1)
       count(p, 'archived', 1)
       archived = archived + 1
     end
-  elseif not e[1] then
+  elseif not state then
     call('ZREM', P .. 'ended', page[i])
   end
   passed = page[i + 1]

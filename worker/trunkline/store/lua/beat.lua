@@ -8,8 +8,10 @@
 -- Result   {configuration known (1 or 0), the policies are of the configurations of all who live (1 or 0),
 --           ms that the clock stepped back and nobody has put right yet, living workers}
 -- Cost     12 commands, and 2 for each digest and each worker that is gone
+-- @include workers
 local id, digest, ttl, said = ARGV[2], ARGV[3], tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local META, WORKERS = P .. 'meta', P .. 'workers'
+local DAY = 86400000
 local KEEP_MS = 30 * DAY -- a configuration without a worker
 local LONGEST_TTL = 60000
 

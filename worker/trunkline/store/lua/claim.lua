@@ -8,15 +8,15 @@
 -- ARGV[5]  the worker's id, or "" for one that has not registered
 -- ARGV[6]  the digest of its configuration, or "": it carries everything as it was published
 -- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the gate closed, now,
---           numbers joined by "\n", JSON {number: [attempts, crashes, verify, forced, attached under, sent at, known absent,
---           met a bare 403, read-backs that did not work, queued at]} of those that have any}
+--           numbers joined by "\n", JSON {number: {attempts, crashes, verify, forced, attached_under, sent_at, known_absent,
+--           met_403, unread, queued_at}} of those that have any}
 --          {"probe", account, times in a row that the gate closed, now}: the gate's time is over, ask GET /v1/me and report by gate
 --          {"idle", when something is due next or "", now}
 -- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
+-- @include configurations
+-- @include claims
 local LEASE, SALT, PROBE_LEASE, WORKER, DIGEST = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local MOST_PLACES = 2000 -- places looked at in one call; stale ones are skipped
-local FIELDS = { E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced, E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403,
-  E.unread, E.queued_at, E.leased_under }
 
 -- Whether an older profile that shares a direction with this one still has to go first.
 local function goes_first(a, n, p)
@@ -24,9 +24,9 @@ local function goes_first(a, n, p)
   local own = claims.of[p]
   for _, c in ipairs(claims.list) do
     local pol = c.p ~= p and own and c.t < own.t and policy(c.p)
-    if pol and pol.a == a and not pol.op and not pol.au and not pol.cw and owns_any(claims, a, c.p) and shares(a, p, c.p) then
-      local e = call('HMGET', entry_key(c.p, n), E.state, E.next_at)
-      if e[1] == STATE.queued and not e[2] then return true end
+    if pol and pol.account == a and not pol.paused and not pol.refused and not pol.canary and owns_any(claims, a, c.p) and shares(a, p, c.p) then
+      local state, next_at = unpack(call('HMGET', entry_key(c.p, n), E.state, E.next_at))
+      if state == STATE.queued and not next_at then return true end
     end
   end
   return false
@@ -69,39 +69,43 @@ end
 -- Of the numbers at these places, those that are live and free, with what is known of them.
 local function pick(p, pol, numbers, into, special, from_retry)
   if #numbers == 0 then return end
-  local busy = call('SMISMEMBER', P .. 'inflight:' .. pol.a, unpack(numbers))
+  local busy = call('SMISMEMBER', P .. 'inflight:' .. pol.account, unpack(numbers))
   for i, n in ipairs(numbers) do
     local key = entry_key(p, n)
-    local e = call('HMGET', key, unpack(FIELDS))
-    local owns, contended = true, e[10]
-    if e[1] == STATE.queued and pol.mv and busy[i] ~= 1 and not (e[2] and not from_retry) then
+    local state, next_at, attempts, crashes, verify, forced, attached_under, sent_at, known_absent, contended, met_403, unread,
+      queued_at, leased_under = unpack(call('HMGET', key, E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced,
+      E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403, E.unread, E.queued_at, E.leased_under))
+    local in_doubt, waits_elsewhere, owns = verify == VERIFY.in_doubt, next_at and not from_retry, true
+    if state == STATE.queued and pol.moved and busy[i] ~= 1 and not waits_elsewhere then
       local rivals
-      owns, rivals = claim_anew(pol.a, p, n, tonumber(e[13]) or NOW, e[3] or e[5] == VERIFY.in_doubt)
+      owns, rivals = claim_anew(pol.account, p, n, tonumber(queued_at) or NOW, attempts or in_doubt)
       contend(p, n, rivals)
       contended = contended or #rivals > 0
     end
-    if e[1] ~= STATE.queued or (e[2] and not from_retry) then
-      call('HDEL', key, E.stale_place) -- a stale place: it is gone now
+    if state ~= STATE.queued or waits_elsewhere then
+      call('HDEL', key, E.stale_place) -- it is gone now
     elseif not owns then
       call('HDEL', key, E.next_at, E.held)
       call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, STATE.queued)
       move(p, STATE.queued, STATE.superseded)
       ends(p, n)
-      if e[3] or e[5] == VERIFY.in_doubt then reassert(pol.a, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
-    elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.a, n, p)) then
-      hold(pol.a, p, n)
+      if attempts or in_doubt then reassert(pol.account, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
+    elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.account, n, p)) then
+      hold(pol.account, p, n)
     else
-      if e[2] then call('HDEL', key, E.next_at, E.held) end
-      if e[14] and e[14] ~= pol.fp then -- what earlier calls left behind proves nothing of what is to be attached now
-        if e[9] then call('HDEL', key, E.known_absent) end
-        if e[5] == VERIFY.in_doubt then call('HSET', key, E.forced, 1) end
-        e[6], e[9] = e[6] or e[5] == VERIFY.in_doubt, false
+      if next_at then call('HDEL', key, E.next_at, E.held) end
+      if leased_under and leased_under ~= pol.fingerprint then -- what earlier calls left behind proves nothing of what is to be attached now
+        if known_absent then call('HDEL', key, E.known_absent) end
+        if in_doubt then call('HSET', key, E.forced, 1) end
+        forced, known_absent = forced or in_doubt, false
       end
-      call('HSET', key, E.state, STATE.attaching, E.updated_at, NOW, E.leased_under, pol.fp)
+      call('HSET', key, E.state, STATE.attaching, E.updated_at, NOW, E.leased_under, pol.fingerprint)
       into[#into + 1] = n
-      local forced = e[6] or contended -- what is there may be the other profile's
-      if e[3] or e[4] or e[5] or forced or e[7] or e[11] or e[12] then
-        special[n] = { e[3] or '', e[4] or '', e[5] or '', forced and 1 or '', e[7] or '', e[8] or '', e[9] or '', e[11] or '', e[12] or '', e[13] or '' }
+      forced = forced or contended -- what is there may be the other profile's
+      if attempts or crashes or verify or forced or attached_under or met_403 or unread then
+        special[n] = { attempts = attempts or nil, crashes = crashes or nil, verify = verify or nil, forced = forced and 1 or nil,
+          attached_under = attached_under or nil, sent_at = sent_at or nil, known_absent = known_absent and 1 or nil,
+          met_403 = met_403 and 1 or nil, unread = unread or nil, queued_at = queued_at or nil }
       end
     end
   end
@@ -111,13 +115,13 @@ end
 local function take_canary(p, pol)
   local canary = canary_time(p, pol)
   if canary == false then
-    if pol.cw then
+    if pol.canary then
       call('HDEL', P .. 'policy:' .. p, POLICY.canary)
-      pol.cw = false
+      pol.canary = false
     end
     return nil
   end
-  local into, special, n = {}, {}, pol.cw
+  local into, special, n = {}, {}, pol.canary
   if canary and canary <= NOW then
     local in_retry = call('ZREM', P .. 'retry:' .. p, n) == 1
     if not in_retry and call('LREM', P .. 'split:' .. p, 1, n) == 0 then
@@ -125,7 +129,7 @@ local function take_canary(p, pol)
     end
     pick(p, pol, { n }, into, special, in_retry)
   end
-  return into, special, KIND.split
+  return into, special, KIND.from_split
 end
 
 local function take(p, pol)
@@ -138,9 +142,9 @@ local function take(p, pol)
     if not child then break end
     local numbers = lines(child)
     pick(p, pol, numbers, into, special, false)
-    if #into > 0 then return into, special, KIND.split end
+    if #into > 0 then return into, special, KIND.from_split end
     places = places + #numbers
-    if places > MOST_PLACES then return into, special, KIND.split end
+    if places > MOST_PLACES then return into, special, KIND.from_split end
   end
   -- Retries take half a batch at most while there is something fresh to fill the other half.
   local fresh = math.min(call('LLEN', P .. 'ready:' .. p), math.floor(pol.size / 2))
@@ -155,20 +159,20 @@ local function take(p, pol)
     places = places + #numbers
     pick(p, pol, numbers, into, special, false)
   end
-  return into, special, KIND.ready
+  return into, special, KIND.from_ready
 end
 
 local function lease(a, acc, p, pol, numbers, special, kind)
   local id = call('INCR', P .. 'batches') .. '-' .. SALT
-  call('HSET', P .. 'batch:' .. id, BATCH.profile, p, BATCH.account, a, BATCH.fingerprint, pol.fp, BATCH.numbers, table.concat(numbers, '\n'), BATCH.kind, kind, BATCH.slot, take_slot(a, acc),
-    BATCH.worker, WORKER, BATCH.directions, pol.dirs, BATCH.lease, LEASE, BATCH.claimed_at, NOW)
+  call('HSET', P .. 'batch:' .. id, BATCH.profile, p, BATCH.account, a, BATCH.fingerprint, pol.fingerprint, BATCH.numbers, table.concat(numbers, '\n'), BATCH.kind, kind, BATCH.slot, take_slot(a, acc),
+    BATCH.worker, WORKER, BATCH.directions, pol.directions, BATCH.lease, LEASE, BATCH.claimed_at, NOW)
   call('ZADD', P .. 'leases', NOW + LEASE, id)
   call('SADD', P .. 'inflight:' .. a, unpack(numbers))
   call('HINCRBY', P .. 'account:' .. a, ACCOUNT.calls, 1)
   count(p, 'queued', -#numbers)
   count(p, 'attaching', #numbers)
   to_touch[a] = true
-  return { 'batch', id, p, a, pol.fp, kind, acc.half and 1 or 0, acc.gn, NOW, table.concat(numbers, '\n'),
+  return { 'batch', id, p, a, pol.fingerprint, kind, acc.half_open and 1 or 0, acc.trips, NOW, table.concat(numbers, '\n'),
     next(special) and cjson.encode(special) or '{}' }
 end
 
@@ -205,15 +209,15 @@ local function next_claim()
     if not a then return idle() end
     local acc = account(a)
     local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
-    if not first[1] or acc.op or acc.run >= acc.cap or (acc.gu or 0) > NOW or (acc.pl or 0) > NOW or rate_opens(acc) > NOW
+    if not first[1] or acc.paused or acc.calls >= acc.max_calls or (acc.open_until or 0) > NOW or (acc.probe_lease or 0) > NOW or rate_opens(acc) > NOW
       or tonumber(first[2]) > NOW then
       touch(a) -- its time has moved on
     elseif not is_ours(DIGEST, a) then
       pass_over(a)
-    elseif acc.gu then
+    elseif acc.open_until then
       call('HSET', P .. 'account:' .. a, ACCOUNT.probe_lease, NOW + PROBE_LEASE)
       to_touch[a] = true
-      return { 'probe', a, acc.gn, NOW }
+      return { 'probe', a, acc.trips, NOW }
     else
       local p = first_of_ours(a)
       if not p then
@@ -221,7 +225,7 @@ local function next_claim()
       else
         local pol = policy(p)
         call('ZREM', P .. 'due:' .. a, p)
-        if pol and pol.a == a and not pol.op and not pol.au then
+        if pol and pol.account == a and not pol.paused and not pol.refused then
           local numbers, special, kind = take(p, pol)
           schedule(p)
           if #numbers > 0 then return lease(a, acc, p, pol, numbers, special, kind) end

@@ -7,16 +7,19 @@
 -- ARGV[3…] (profile, number) for each
 -- Result   {dropped, under way and marked, of the dropped those whose last call is in doubt, entries that got something back}
 -- Cost     9 commands a number
+-- @include claims
 local from = ARGV[2]
 local dropped, marked, in_doubt, given_back = 0, 0, 0, 0
 for i = 3, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
-  local e = call('HMGET', key, E.state, E.next_at, E.wish, E.contended, E.attempts, E.verify, E.crashes, E.error_code, E.failed_whole_at, E.attached_under)
-  if e[1] == from then
-    if from == STATE.dead then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, e[2]) end
+  local state, next_at, wish, contended, attempts, verify, crashes, error_code, failed_whole_at, attached_under = unpack(call('HMGET',
+    key, E.state, E.next_at, E.wish, E.contended, E.attempts, E.verify, E.crashes, E.error_code, E.failed_whole_at,
+    E.attached_under))
+  if state == from then
+    if from == STATE.dead then call('ZREM', P .. 'dead', p .. ' ' .. n) else give_up_place(p, n, next_at) end
     -- one that waits only for the check that it is still attached is attached, unless another profile sends to it too
-    local to = (from == STATE.queued and e[6] == VERIFY.check and not e[4]) and STATE.attached or STATE.dropped
+    local to = (from == STATE.queued and verify == VERIFY.check and not contended) and STATE.attached or STATE.dropped
     call('HDEL', key, E.forced, E.again, E.superseded_in)
     if to == STATE.attached then call('HDEL', key, E.verify) end
     call('HSET', key, E.state, to, E.updated_at, NOW)
@@ -24,12 +27,12 @@ for i = 3, #ARGV, 2 do
     ends(p, n)
     if to == STATE.dropped then
       local pol = policy(p)
-      local sent = e[5] or e[6] or e[7] or e[8] or e[9] or e[10]
-      if pol then given_back = given_back + release(pol.a, n, p, pol.dirs, sent) end
-      if e[6] == VERIFY.in_doubt then in_doubt = in_doubt + 1 end
+      local sent = attempts or verify or crashes or error_code or failed_whole_at or attached_under
+      if pol then given_back = given_back + release(pol.account, n, p, pol.directions, sent) end
+      if verify == VERIFY.in_doubt then in_doubt = in_doubt + 1 end
     end
     dropped = dropped + 1
-  elseif from == STATE.queued and e[1] == STATE.attaching and not e[3] then
+  elseif from == STATE.queued and state == STATE.attaching and not wish then
     call('HDEL', key, E.again)
     call('HSET', key, E.wish, STATE.dropped)
     marked = marked + 1

@@ -4,6 +4,7 @@
 -- ARGV[2…] ids
 -- Result   how many there were
 -- Cost     3 commands each
+-- @include books
 local INDEX = P .. 'rejected'
 
 local function forget(id)

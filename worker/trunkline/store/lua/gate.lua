@@ -8,6 +8,8 @@
 -- ARGV[5]  how long the gate stays closed, ms (probe_failed)
 -- Result   1, or 0 for a name that nobody published
 -- Cost     constant
+-- @include schedule
+-- @include breaker
 local what, name, reason, ms = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local function account_gate(key)
@@ -31,11 +33,11 @@ if what == 'pause_profile' or what == 'resume_profile' then
   local key = P .. 'policy:' .. name
   if what == 'pause_profile' then
     call('HSET', key, POLICY.paused, reason, POLICY.paused_at, NOW)
-    pol.op = reason
+    pol.paused = reason
   else
     call('HDEL', key, POLICY.paused, POLICY.paused_at, POLICY.refused, POLICY.refused_at, POLICY.canary, POLICY.alike_under, POLICY.alike_signature)
     call('DEL', P .. 'alike:' .. name)
-    pol.op, pol.au, pol.cw = false, false, false
+    pol.paused, pol.refused, pol.canary = false, false, false
   end
   schedule(name)
 else

@@ -7,6 +7,8 @@
 -- ARGV[4]  "1": the last page: from now on the policies are of these configurations, if they still are those of all who live
 -- Result   {the configurations of all who live, joined by spaces: other than in ARGV[3] means to begin again, profiles changed}
 -- Cost     2 commands a profile, and 8 for one that changes
+-- @include workers
+-- @include schedule
 local said, before = cjson.decode(ARGV[2]), ARGV[3]
 local digests = living_configurations()
 local living = table.concat(digests, ' ')
@@ -23,8 +25,8 @@ for _, a in ipairs(said.accounts) do
   local text = newest('a:' .. a)
   if text then
     local cap, iv = string.match(text, '^(%S+) (%S+)$')
-    local old = call('HMGET', P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval)
-    if old[1] ~= cap or old[2] ~= iv then
+    local max_calls, interval = unpack(call('HMGET', P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval))
+    if max_calls ~= cap or interval ~= iv then
       call('SADD', P .. 'accounts', a)
       call('HSET', P .. 'account:' .. a, ACCOUNT.max_calls, cap, ACCOUNT.interval, iv)
       to_touch[a] = true
@@ -34,12 +36,12 @@ end
 
 local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
   local key = P .. 'policy:' .. p
-  if old[1] and old[1] ~= a then
-    call('ZREM', P .. 'due:' .. old[1], p)
-    to_touch[old[1]] = true
+  if old.account and old.account ~= a then
+    call('ZREM', P .. 'due:' .. old.account, p)
+    to_touch[old.account] = true
   end
-  if old[1] and (old[1] ~= a or old[5] ~= dirs) then call('HSET', key, POLICY.moved_at, NOW) end
-  if old[4] and old[4] ~= fp then -- a mended profile goes again
+  if old.account and (old.account ~= a or old.directions ~= dirs) then call('HSET', key, POLICY.moved_at, NOW) end
+  if old.fingerprint and old.fingerprint ~= fp then -- a mended profile goes again
     call('HDEL', key, POLICY.refused, POLICY.refused_at, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)
     call('DEL', P .. 'alike:' .. p)
   end
@@ -55,8 +57,11 @@ for _, p in ipairs(said.profiles) do
   local text, digest = newest('p:' .. p)
   if text then
     local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
-    local old = call('HMGET', P .. 'policy:' .. p, POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.configuration, POLICY.gone)
-    if old[1] ~= a or old[2] ~= size or old[3] ~= wait or old[4] ~= fp or old[5] ~= dirs or old[6] ~= digest or old[7] then
+    local account_name, batch_size, max_wait, fingerprint, directions, configuration, gone = unpack(call('HMGET', P .. 'policy:' .. p,
+      POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.configuration, POLICY.gone))
+    if account_name ~= a or batch_size ~= size or max_wait ~= wait or fingerprint ~= fp or directions ~= dirs
+      or configuration ~= digest or gone then
+      local old = { account = account_name, fingerprint = fingerprint, directions = directions }
       change(p, old, digest, fp, a, size, wait, dirs, trunk)
     end
   end

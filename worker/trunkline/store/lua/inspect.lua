@@ -18,13 +18,13 @@
 --   books    profiles: their books and what else moves with their entries, as lines "field=value"
 --   waiting  {the sum of the profiles' queued, what the books say}
 -- Cost     6 commands an entry, 2 of anything else; names, adrift, runs: all batches, and a look through the lists for each name
+-- @include judge
 local what = ARGV[2]
 
--- @judge
 
-local function has_right_time(p, n, e)
+local function has_right_time(p, n, state, next_at)
   local score = call('ZSCORE', P .. 'retry:' .. p, n)
-  if e[1] == STATE.queued and e[2] then return score and tonumber(score) == tonumber(e[2]) end
+  if state == STATE.queued and next_at then return score and tonumber(score) == tonumber(next_at) end
   return not score
 end
 
@@ -36,25 +36,24 @@ local function is_listed(p, n, s)
 end
 
 local function entry_mark(p, n)
-  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place)
-  local s = e[1]
+  local s, next_at, stale_place = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place))
   if not BOOK_OF[s or ''] then return call('EXISTS', entry_key(p, n)) == 1 and '?' or '-', '!' end
-  if not has_right_time(p, n, e) or not is_listed(p, n, s) then return s, '!' end
-  if s == STATE.queued then return s, e[2] and '.' or 'r' end
-  if s == STATE.attaching then return s, e[3] and '!' or 'b' end
-  return s, e[3] and 'r' or '.'
+  if not has_right_time(p, n, s, next_at) or not is_listed(p, n, s) then return s, '!' end
+  if s == STATE.queued then return s, next_at and '.' or 'r' end
+  if s == STATE.attaching then return s, stale_place and '!' or 'b' end
+  return s, stale_place and 'r' or '.'
 end
 
 local function is_place(p, n)
-  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place)
-  return (e[1] == STATE.queued and not e[2]) or (e[1] and e[1] ~= STATE.queued and e[3])
+  local state, next_at, stale_place = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place))
+  return (state == STATE.queued and not next_at) or (state and state ~= STATE.queued and stale_place)
 end
 
 local function is_retry(p, n)
   local score = call('ZSCORE', P .. 'retry:' .. p, n)
   if not score then return true end
-  local e = call('HMGET', entry_key(p, n), E.state, E.next_at)
-  return e[1] == STATE.queued and e[2] and tonumber(e[2]) == tonumber(score)
+  local state, next_at = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at))
+  return state == STATE.queued and next_at and tonumber(next_at) == tonumber(score)
 end
 
 -- The arguments from there on, those for which the function says true.

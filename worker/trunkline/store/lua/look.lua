@@ -5,11 +5,13 @@
 -- ARGV[3]  the digest of the worker's configuration, or "": it carries everything
 -- Result   {batches that may be claimed, ms until something else is due or "", ms until the next lease ends (0: now) or ""}
 -- Cost     3 commands when nothing is due, and 2 for each 64 due profiles that are others'
+-- @include accounts
+-- @include configurations
 local most, DIGEST = tonumber(ARGV[2]), ARGV[3]
 local function claimable(a)
   local acc = account(a)
-  if acc.gu then return 1 end -- a probe
-  local slots, n, from = math.min(acc.cap - acc.run, most), 0, 0
+  if acc.open_until then return 1 end -- a probe
+  local slots, n, from = math.min(acc.max_calls - acc.calls, most), 0, 0
   while slots > 0 do
     local names = call('ZRANGEBYSCORE', P .. 'due:' .. a, '-inf', NOW, 'LIMIT', from, PAGE)
     for _, p in ipairs(ours(DIGEST, names)) do

@@ -18,9 +18,11 @@
 --   claims   (account, number) for each: how many claims without an entry were taken away
 --   closed   how many at most: of what version 0.1 listed by day, {taken over into the log of ends, looked at}
 -- Cost     as inspect, and 10 commands for what is mended
+-- @include judge
+-- @include batches
+-- @include waiting
 local what = ARGV[2]
 
--- @judge
 
 local function take_out_of_children(p, n, children, keep_first)
   for i, child in ipairs(children) do
@@ -55,13 +57,13 @@ end
 local function give_claim(p, n, s, queued)
   local pol = policy(p)
   if not pol then return false end
-  local claims, t = read_claims(pol.a, n), tonumber(queued or nil) or NOW
-  for d in string.gmatch(s == STATE.superseded and pol.dirs or '', '.') do
-    local owner = owner_in(claims, pol.a, d)
+  local claims, t = read_claims(pol.account, n), tonumber(queued or nil) or NOW
+  for d in string.gmatch(s == STATE.superseded and pol.directions or '', '.') do
+    local owner = owner_in(claims, pol.account, d)
     if owner then t = math.min(t, owner.t - 0.001) end
   end
   add_claim(claims, p, t)
-  write_claims(claims, pol.a, n)
+  write_claims(claims, pol.account, n)
   return true
 end
 
@@ -76,7 +78,7 @@ local function back_in_doubt(p, n)
     if wish == STATE.superseded then call('HSET', key, E.superseded_in, STATE.queued) end
     ends(p, n)
     local pol = policy(p)
-    if wish == STATE.dropped and pol then release(pol.a, n, p, pol.dirs, true) end
+    if wish == STATE.dropped and pol then release(pol.account, n, p, pol.directions, true) end
   else
     call('RPUSH', P .. 'ready:' .. p, n)
     schedule(p)
@@ -138,8 +140,8 @@ function mends.many_batches(_, n, f)
 end
 
 function mends.dead_missing(p, n, f)
-  local e = call('HMGET', entry_key(p, n), E.dead_at, E.updated_at, E.queued_at)
-  call('ZADD', P .. 'dead', e[1] or e[2] or e[3] or NOW, f.name)
+  local dead_at, updated_at, queued_at = unpack(call('HMGET', entry_key(p, n), E.dead_at, E.updated_at, E.queued_at))
+  call('ZADD', P .. 'dead', dead_at or updated_at or queued_at or NOW, f.name)
 end
 
 function mends.dead_only(_, _, f) call('ZREM', P .. 'dead', f.name) end
@@ -296,10 +298,10 @@ function does.entries()
   local given, noted = 0, 0
   for i = 3, #ARGV, 2 do
     local p, n = ARGV[i], ARGV[i + 1]
-    local e = call('HMGET', entry_key(p, n), E.state, E.queued_at)
-    if BOOK_OF[e[1] or ''] then
-      if e[1] ~= STATE.dropped and #claimed_on(p, n) == 0 and give_claim(p, n, e[1], e[2]) then given = given + 1 end
-      if not OPEN[e[1]] and not call('ZSCORE', P .. 'ended', p .. ' ' .. n) then
+    local state, queued_at = unpack(call('HMGET', entry_key(p, n), E.state, E.queued_at))
+    if BOOK_OF[state or ''] then
+      if state ~= STATE.dropped and #claimed_on(p, n) == 0 and give_claim(p, n, state, queued_at) then given = given + 1 end
+      if not OPEN[state] and not call('ZSCORE', P .. 'ended', p .. ' ' .. n) then
         ends(p, n)
         noted = noted + 1
       end

@@ -8,6 +8,8 @@
 -- ARGV[5…] those of them that the API is known not to have, so that a later read-back can tell what this request did
 -- Result   {"ok", now}, {"wait", ms until the rate allows it}, or {"lost"}: the lease is over or another has the batch
 -- Cost     6 commands
+-- @include accounts
+-- @include books
 local id, a, n_numbers = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local EARLY = 5 -- ms that a request may leave before its slot; waking up for less costs more than it spares
 local batch = P .. 'batch:' .. id
@@ -25,7 +27,7 @@ end
 local wait = math.ceil(tonumber(slot) - NOW - EARLY)
 if wait > FUTURE then -- no slot lies as far ahead, unless the account's are so far apart: the clock has stepped back
   local acc = account(a)
-  if wait > FUTURE + AHEAD + acc.cap * acc.iv then
+  if wait > FUTURE + AHEAD + acc.max_calls * acc.interval then
     slot = take_slot(a, acc)
     call('HSET', holder, ACCOUNT.slot, slot)
     to_touch[a] = true

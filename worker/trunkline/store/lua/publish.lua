@@ -4,6 +4,7 @@
 -- ARGV[2]  JSON {accounts: {name: "cap iv"}, profiles: {name: "fingerprint account size wait directions trunk"}}
 -- Result   how many profiles are new
 -- Cost     1 command for a known name, 4 for a new one
+-- @include schedule
 local said = cjson.decode(ARGV[2])
 local added = 0
 for a, text in pairs(said.accounts) do

@@ -11,6 +11,7 @@
 -- Result   a list for each delivery of which not every number is a new entry: its index from 0, duplicate (0 or 1), accepted,
 --          coalesced, then (index from 0, code) for each refusal
 -- Cost     3 commands for a new number where all of them are new, and one for each thousand keys; a few more for a known one
+-- @include claims
 local MAX_WAITING, REMEMBER, REMEMBER_FORCED = tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local FIRST = 5
 local waiting = nil
@@ -45,7 +46,10 @@ end
 local seen_entries, touched, all_new = {}, {}, false
 local NOTHING = {}
 
-local function read_entry(p, n) return call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.leased_under, E.again) end
+local function read_entry(p, n)
+  local state, stale_place, leased_under, again = unpack(call('HMGET', entry_key(p, n), E.state, E.stale_place, E.leased_under, E.again))
+  return { state = state, stale_place = stale_place, leased_under = leased_under, again = again }
+end
 
 local function entry(p, n)
   local name = p .. ' ' .. n
@@ -91,14 +95,14 @@ end
 -- Who owns which direction once this event counts. Returns whether the profile owns any, and the others it shares the number with.
 local NOBODY = {}
 local function route(p, pol, n, d)
-  local a = pol.a
+  local a = pol.account
   local claims = not (all_new and not touched[n]) and read_claims(a, n)
   if not claims or #claims.list == 0 then
     local claim = string.format('%d %s', d.at or NOW, p)
-    if pol.dirs == 'io' then
+    if pol.directions == 'io' then
       call('HSET', route_key(a, n), 'i', claim, 'o', claim)
     else
-      call('HSET', route_key(a, n), pol.dirs, claim)
+      call('HSET', route_key(a, n), pol.directions, claim)
     end
     return true, NOBODY
   end
@@ -111,7 +115,7 @@ end
 
 -- An event for a number that has an entry already: what it changes depends on where the entry is.
 local function join(p, n, key, e, d, owns, pol)
-  local s = e[1]
+  local s = e.state
   count(p, 'coalesced', 1)
   remember_event(key, d.event_id)
   if d.metadata ~= '' then call('HSET', key, E.metadata, d.metadata) end
@@ -122,7 +126,7 @@ local function join(p, n, key, e, d, owns, pol)
     call('HDEL', key, E.wish)
     if d.force then
       call('HSET', key, E.again, AGAIN.forced)
-    elseif e[4] ~= pol.fp and not e[5] then
+    elseif e.leased_under ~= pol.fingerprint and not e.again then
       call('HSET', key, E.again, 1)
     end
   else
@@ -137,7 +141,7 @@ local function join(p, n, key, e, d, owns, pol)
     end
     if d.force or sent_in_any_case then call('HSET', key, E.forced, 1) end
     move(p, s, STATE.queued)
-    if e[3] then enqueue_again(p, n, true) else append_ready(p, n) end
+    if e.stale_place then enqueue_again(p, n, true) else append_ready(p, n) end
   end
 end
 
@@ -157,9 +161,9 @@ local function take(p, n, d)
   local owns, rivals = route(p, pol, n, d)
   local e = entry(p, n) -- after route: it may have sent this very entry again
   count(p, 'accepted', 1)
-  if e[1] then join(p, n, key, e, d, owns, pol) else create(p, n, key, d, owns) end
+  if e.state then join(p, n, key, e, d, owns, pol) else create(p, n, key, d, owns) end
   contend(p, n, rivals)
-  return e[1] and 1 or 0
+  return e.state and 1 or 0
 end
 
 local function seen_key(i) return P .. (ARGV[i + 4] == '1' and 'forced:' or 'seen:') .. ARGV[i] .. ':' .. ARGV[i + 1] end
@@ -173,7 +177,7 @@ local function is_all_new()
       local pol = policy(ARGV[j])
       if pol then
         keys[#keys + 1] = entry_key(ARGV[j], ARGV[j + 1])
-        keys[#keys + 1] = route_key(pol.a, ARGV[j + 1])
+        keys[#keys + 1] = route_key(pol.account, ARGV[j + 1])
       end
     end
     i = i + 7 + 2 * tonumber(ARGV[i + 6])
@@ -192,7 +196,7 @@ while not all_new and i <= #ARGV do
     local p, n = ARGV[i + 7 + 2 * j], ARGV[i + 8 + 2 * j]
     if policy(p) then
       local e = read_entry(p, n)
-      if e[1] and not BOOK_OF[e[1]] then
+      if e.state and not BOOK_OF[e.state] then
         return redis.error_reply('TRUNKLINEOLD the entry of ' .. p .. ' is in a state that this program does not know')
       end
       seen_entries[p .. ' ' .. n] = e

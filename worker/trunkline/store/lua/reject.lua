@@ -12,6 +12,7 @@
 -- ARGV[7…] source, code, message, the body's length as it came, request, body
 -- Result   0 it did not fit, and nothing was changed; 1 it is kept; 2 it is kept, and with it there are enough to warn of
 -- Cost     8 commands
+-- @include books
 local INDEX = P .. 'rejected'
 
 local function rejected_key(id) return INDEX .. ':' .. id end
@@ -25,14 +26,15 @@ end
 local function keep(most, warn_at, counts, came, id, source, code, message, length, request, body)
   local key = rejected_key(id)
   local size = #source + #code + #message + #request + #body
-  local before = call('HMGET', key, REJECTION.size, REJECTION.first_at, REJECTION.last_at, REJECTION.times)
-  if not came and not before[1] then return 1 end
-  local grows = size - (before[1] or 0)
+  local old_size, first_at, last_at, times = unpack(call('HMGET', key, REJECTION.size, REJECTION.first_at, REJECTION.last_at, REJECTION.times))
+  if not came and not old_size then return 1 end
+  local grows = size - (old_size or 0)
   local had = tonumber(call('HGET', P .. 'books', 'rejected_bytes') or 0)
   if most and grows > 0 and had + grows > most then return 0 end
   local place = not came and call('ZSCORE', INDEX, id) or next_place()
-  call('HSET', key, REJECTION.source, source, REJECTION.code, code, REJECTION.message, message, REJECTION.body_length, length, REJECTION.request, request, REJECTION.body, body, REJECTION.size, size,
-    REJECTION.first_at, before[2] or NOW, REJECTION.last_at, came and NOW or before[3], REJECTION.times, (before[4] or 0) + (came and 1 or 0))
+  call('HSET', key, REJECTION.source, source, REJECTION.code, code, REJECTION.message, message, 
+    REJECTION.body_length, length, REJECTION.request, request, REJECTION.body, body, REJECTION.size, size,
+    REJECTION.first_at, first_at or NOW, REJECTION.last_at, came and NOW or last_at, REJECTION.times, (times or 0) + (came and 1 or 0))
   call('ZADD', INDEX, place, id)
   -- The indexes by source of the first releases; nobody reads them any more.
   call('DEL', P .. 'rejected_of:' .. source, P .. 'rejected_counts', P .. 'rejected_sizes')

@@ -5,16 +5,17 @@
 -- ARGV[3…] numbers of it that wait for their retry
 -- Result   how many times were put right
 -- Cost     2 commands a number
+-- @include schedule
 local p = ARGV[2]
 local mended = 0
 
 local function accounts()
   for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
     local key = P .. 'account:' .. a
-    local v = call('HMGET', key, ACCOUNT.open_until, ACCOUNT.open_since, ACCOUNT.probe_lease)
-    local closed_until, since, probe = tonumber(v[1] or nil), tonumber(v[2] or nil), tonumber(v[3] or nil)
-    if closed_until and (closed_until > NOW + FUTURE or (since or 0) > NOW) then -- a probe that comes early does no harm
-      call('HSET', key, ACCOUNT.open_until, math.min(closed_until, NOW + FUTURE), ACCOUNT.open_since, math.min(since or NOW, NOW))
+    local open_until, since, probe = unpack(call('HMGET', key, ACCOUNT.open_until, ACCOUNT.open_since, ACCOUNT.probe_lease))
+    open_until, since, probe = tonumber(open_until or nil), tonumber(since or nil), tonumber(probe or nil)
+    if open_until and (open_until > NOW + FUTURE or (since or 0) > NOW) then -- a probe that comes early does no harm
+      call('HSET', key, ACCOUNT.open_until, math.min(open_until, NOW + FUTURE), ACCOUNT.open_since, math.min(since or NOW, NOW))
       mended = mended + 1
     end
     if probe and probe > NOW + FUTURE then call('HDEL', key, ACCOUNT.probe_lease) end
@@ -41,10 +42,10 @@ elseif p == 'done' then
 else
   for i = 3, #ARGV do
     local key = entry_key(p, ARGV[i])
-    local e = call('HMGET', key, E.state, E.next_at, E.updated_at)
-    local ahead = (tonumber(e[3] or nil) or 0) - NOW
-    if e[1] == STATE.queued and e[2] and ahead > 0 then
-      local at = math.max(NOW, tonumber(e[2]) - ahead)
+    local state, next_at, updated_at = unpack(call('HMGET', key, E.state, E.next_at, E.updated_at))
+    local ahead = (tonumber(updated_at or nil) or 0) - NOW
+    if state == STATE.queued and next_at and ahead > 0 then
+      local at = math.max(NOW, tonumber(next_at) - ahead)
       call('ZADD', P .. 'retry:' .. p, at, ARGV[i])
       call('HSET', key, E.next_at, at, E.updated_at, NOW)
       mended = mended + 1

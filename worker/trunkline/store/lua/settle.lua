@@ -1,54 +1,64 @@
 #!lua flags=allow-oom
 -- settle: one outcome for every number of a batch, at once; a batch settles at most once, and a stranger's settle changes nothing
--- (but a register password that came with it is kept). What it is not told of becomes verify if it was sent, and goes back
+-- (but a register password that came with it is kept). What it is not told of becomes in_doubt if it was sent, and goes back
 -- as it was if not.
 --
 -- ARGV[2]  the batch's id
 -- ARGV[3]  JSON {fp: fingerprint the worker sent under, attached: [number], healthy: the API answered as it should,
---            others: [[number, kind, at ms, code, api code, message, answer, free, unread]], absent: [numbers a read-back did
---            not find], unsent: [numbers that were not in the request], gate: {ms, reason} or absent,
---            trouble: {ms, reason, paid: an item as in others, or absent} or absent,
+--            dispositions: [{number, kind, at ms, dead_code, code, api_code, message, answer, free, unread}],
+--            absent: [numbers a read-back did not find], unsent: [numbers that were not in the request],
+--            gate: {ms, reason} or absent, trouble: {ms, reason, paid: a disposition, or absent} or absent,
 --            refused: {signature, numbers, reason} or absent, password: {profile, field, text, numbers} or absent,
 --            password_lost: profile or absent}
---          kinds: retry (at, counts an attempt unless it is free), verify (the same, read back first), dead (code of the dead
---          letter in place of at), split (halved into child batches), back (as it was, no attempt; at or 0 for at once;
---          the code "forbidden" is remembered: a bare 403 met it)
+--          kinds: retry (at, counts an attempt unless it is free), in_doubt (the same, read back first), dead (dead_code), split
+--          (halved into child batches), released (as it was, no attempt; at or 0 for at once; the code "forbidden" is
+--          remembered: a bare 403 met it)
 -- Result   1, or 0 if the batch is not ours any more
 -- Cost     5 commands a number
+-- @include claims
+-- @include canary
+-- @include batches
+-- @include breaker
+-- @include waiting
 local id, said = ARGV[2], cjson.decode(ARGV[3])
-local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers, BATCH.kind, BATCH.sent_at, BATCH.directions, BATCH.claimed_at)
+local p, a, text, kind, sent, dirs, claimed_at = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers,
+  BATCH.kind, BATCH.sent_at, BATCH.directions, BATCH.claimed_at))
 
 if said.password then -- shown once by the API, so it is kept whoever has the batch now
   call('HSET', P .. 'secret:' .. said.password.profile, said.password.field,
     cjson.encode({ at = NOW, sealed = said.password.text, batch = id, numbers = said.password.numbers }))
 end
 if said.password_lost then call('HSET', P .. 'secret:' .. said.password_lost, 'lost', NOW) end
-if not b[1] then return 0 end
+if not p then return 0 end
 
-local p, a, numbers, kind, sent, dirs = b[1], b[2], lines(b[3]), b[4], b[5], b[6]
+local numbers = lines(text)
 -- The worker reckons from its claim. If the clock has stepped back since, its times lie ahead by as much.
-local ahead = (tonumber(b[7] or nil) or NOW) - NOW
+local ahead = (tonumber(claimed_at or nil) or NOW) - NOW
 if ahead <= STEP then ahead = 0 end
 local pol = policy(p)
-dirs = dirs or (pol and pol.dirs) or ''
-local moved_meanwhile = not pol or pol.a ~= a or pol.dirs ~= dirs
+dirs = dirs or (pol and pol.directions) or ''
+local moved_meanwhile = not pol or pol.account ~= a or pol.directions ~= dirs
+local ATTACHED = { kind = 'attached', message = '' }
 local outcome, absent, unsent = {}, {}, {}
-for _, n in ipairs(said.attached) do outcome[n] = { n, 'attached' } end
-for _, o in ipairs(said.others) do outcome[o[1]] = o end
+for _, n in ipairs(said.attached) do outcome[n] = ATTACHED end
+for _, o in ipairs(said.dispositions) do outcome[o.number] = o end
 for _, n in ipairs(said.absent) do absent[n] = true end
 for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
 
 -- Look first.
 local entries = {}
 for _, n in ipairs(numbers) do
-  local v = call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify, E.crashes, E.forced, E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under)
-  entries[n] = { wish = v[1], again = v[2], contended = v[3], attempts = v[4], check = v[5] == VERIFY.check, doubt = v[5] == VERIFY.in_doubt,
-    trouble = tonumber(v[11] or nil), attached_under = v[13], sent = sent and not unsent[n],
-    marked = v[1] or v[2] or v[4] or v[5] or v[6] or v[7] or v[8] or v[9] or v[10] or v[11] or v[12] }
+  local wish, again, contended, attempts, verify, crashes, forced, known_absent, error_code, met_403, failed_whole_at, unread,
+    attached_under = unpack(call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify, E.crashes, E.forced,
+    E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under))
+  entries[n] = { wish = wish, again = again, contended = contended, attempts = attempts, check = verify == VERIFY.check,
+    doubt = verify == VERIFY.in_doubt, failed_whole_at = tonumber(failed_whole_at or nil), attached_under = attached_under,
+    sent = sent and not unsent[n],
+    marked = wish or again or attempts or verify or crashes or forced or known_absent or error_code or met_403 or failed_whole_at or unread }
 end
 local account_key = P .. 'account:' .. a
-local known = call('HMGET', account_key, ACCOUNT.failures, ACCOUNT.healthy_at, ACCOUNT.open_until)
-local healthy_at = tonumber(known[2] or nil)
+local healthy_at, open_until = unpack(call('HMGET', account_key, ACCOUNT.healthy_at, ACCOUNT.open_until))
+healthy_at = tonumber(healthy_at or nil)
 if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: who was answered when is not known
 
 -- The call failed as a whole, and others of the account, sent since its numbers last failed so, did not: they are suspects.
@@ -56,8 +66,8 @@ local function are_suspects()
   if not said.trouble or not healthy_at then return false end
   for _, n in ipairs(numbers) do
     local o = outcome[n]
-    local failed = entries[n].trouble
-    if o and o[8] == 1 and o[9] ~= 1 and failed and failed < healthy_at then return true end
+    local failed = entries[n].failed_whole_at
+    if o and o.free and not o.unread and failed and failed < healthy_at then return true end
   end
   return false
 end
@@ -98,7 +108,7 @@ local function attach(n, key, e)
 end
 
 local function note_error(key, o)
-  call('HSET', key, E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7])
+  call('HSET', key, E.error_code, o.code, E.api_code, o.api_code, E.message, o.message, E.answer, o.answer)
 end
 
 local function not_before(at)
@@ -131,11 +141,11 @@ local function note_doubt(n, key, e, in_doubt)
 end
 
 local function try_again(n, key, e, o, in_doubt)
-  local at = not_before(o[3])
-  local free = o[8] == 1
-  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW, E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7],
+  local at = not_before(o.at)
+  local free = o.free
+  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW, E.error_code, o.code, E.api_code, o.api_code, E.message, o.message, E.answer, o.answer,
     free and E.failed_whole_at or E.attempts, free and NOW or (tonumber(e.attempts) or 0) + 1)
-  if o[9] == 1 then call('HINCRBY', key, E.unread, 1) elseif e.marked then call('HDEL', key, E.unread) end
+  if o.unread then call('HINCRBY', key, E.unread, 1) elseif e.marked then call('HDEL', key, E.unread) end
   note_doubt(n, key, e, in_doubt)
   if e.marked then call('HDEL', key, E.crashes) end
   retry_at(n, at)
@@ -145,7 +155,7 @@ local function halve(n, key, e, o, in_doubt)
   note_error(key, o)
   note_doubt(n, key, e, in_doubt)
   call('HSET', key, E.state, STATE.queued, E.updated_at, NOW)
-  if o[8] == 1 then call('HSET', key, E.failed_whole_at, NOW) end
+  if o.free then call('HSET', key, E.failed_whole_at, NOW) end
   move(p, STATE.attaching, STATE.queued)
   halves[#halves + 1] = n
 end
@@ -160,8 +170,8 @@ local function bury(n, key, e, o)
     move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
-    call('HSET', key, E.state, STATE.dead, E.dead_code, o[3], E.dead_at, NOW, E.updated_at, NOW, E.attempts, (tonumber(e.attempts) or 0) + 1,
-      E.error_code, o[4], E.api_code, o[5], E.message, o[6], E.answer, o[7])
+    call('HSET', key, E.state, STATE.dead, E.dead_code, o.dead_code, E.dead_at, NOW, E.updated_at, NOW, E.attempts, (tonumber(e.attempts) or 0) + 1,
+      E.error_code, o.code, E.api_code, o.api_code, E.message, o.message, E.answer, o.answer)
     move(p, STATE.attaching, STATE.dead)
     dead[#dead + 1] = NOW
     dead[#dead + 1] = p .. ' ' .. n
@@ -176,50 +186,53 @@ local function carry(key, e)
 end
 
 local function put_back(n, key, o)
-  if o[3] and tonumber(o[3]) > 0 then
-    wait_until(n, key, o[3])
+  if o.at > 0 then
+    wait_until(n, key, o.at)
   else
     call('HSET', key, E.state, STATE.queued, E.updated_at, NOW)
     move(p, STATE.attaching, STATE.queued)
     backs[#backs + 1] = n
   end
-  if o[4] == 'forbidden' then call('HSET', key, E.met_403, 1) end
+  if o.code == 'forbidden' then call('HSET', key, E.met_403, 1) end
   call('HDEL', key, E.crashes)
 end
 
-local canary = pol and pol.cw
+local canary = pol and pol.canary
 local canary_said, canary_words = nil, nil
 
 -- For good, or in words that nobody knows: nothing that passes.
-local function is_refusal(o) return o[2] == 'dead' or (o[2] == 'retry' and o[4] == 'api_failed') end
+local function is_refusal(o) return o.kind == 'dead' or (o.kind == 'retry' and o.code == 'api_failed') end
 
 for _, n in ipairs(numbers) do
   local key, e = entry_key(p, n), entries[n]
   local o = outcome[n]
-  if not o then o = { n, e.sent and 'verify' or 'back', e.sent and NOW or 0, 'not_told', '', 'the worker did not say what became of it', '' } end
-  local free = said.trouble and o[8] == 1 and o[9] ~= 1
+  if not o then
+    o = { kind = e.sent and 'in_doubt' or 'released', at = e.sent and NOW or 0, code = 'not_told', api_code = '',
+      message = 'the worker did not say what became of it', answer = '' }
+  end
+  local free = said.trouble and o.free and not o.unread
   if free and suspects and #numbers == 1 and said.trouble.paid then o = said.trouble.paid end
-  local what = o[2]
+  local what = o.kind
   local tried = e.sent or e.attempts or e.doubt
   local over = e.wish == STATE.superseded or (e.wish == STATE.dropped and what ~= 'attached')
   -- a cancelled check that said nothing new: the number is attached as it was, under the fingerprint it had
-  local stays = e.wish == STATE.dropped and e.check and not e.contended and (what == 'verify' or what == 'back')
-  if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o[6] end
+  local stays = e.wish == STATE.dropped and e.check and not e.contended and (what == 'in_doubt' or what == 'released')
+  if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o.message end
   if over then
     local state = stays and STATE.attached or e.wish
     if e.wish == STATE.superseded then call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued) end
     if what == 'attached' then call('HSET', key, E.attached_under, said.fp) end
-    close(n, key, e, state, not stays and (what == 'verify' or (what == 'back' and e.doubt)))
+    close(n, key, e, state, not stays and (what == 'in_doubt' or (what == 'released' and e.doubt)))
     if state == STATE.dropped then release(a, n, p, dirs, tried or e.attached_under) end
   elseif what == 'attached' then
     attach(n, key, e)
   elseif n == canary and canary_said == 'refused' then
     keep_attached(p, n, e.again)
-  elseif (what == 'retry' or what == 'verify') and free and suspects and #numbers > 1 then
-    halve(n, key, e, o, what == 'verify')
+  elseif (what == 'retry' or what == 'in_doubt') and free and suspects and #numbers > 1 then
+    halve(n, key, e, o, what == 'in_doubt')
     carry(key, e)
-  elseif what == 'retry' or what == 'verify' then
-    try_again(n, key, e, o, what == 'verify')
+  elseif what == 'retry' or what == 'in_doubt' then
+    try_again(n, key, e, o, what == 'in_doubt')
     carry(key, e)
   elseif what == 'dead' then
     bury(n, key, e, o)
@@ -242,7 +255,7 @@ if #halves > 0 then
   call('LPUSH', P .. 'split:' .. p, table.concat(halves, '\n', 1, middle))
 end
 if #backs > 0 then
-  if kind == KIND.split then
+  if kind == KIND.from_split then
     call('RPUSH', P .. 'split:' .. p, table.concat(backs, '\n'))
   elseif said.gate then
     call('RPUSH', P .. 'ready:' .. p, unpack(backs)) -- behind the others: the probe's batch is not the one that failed
@@ -262,65 +275,68 @@ elseif said.trouble and not suspects then
 elseif said.healthy then
   call('HDEL', account_key, ACCOUNT.half_open, ACCOUNT.failures)
   if sent then call('HSET', account_key, ACCOUNT.healthy_at, math.max(healthy_at or 0, sent)) end
-  if not known[3] then call('HDEL', account_key, ACCOUNT.trips, ACCOUNT.open_since, ACCOUNT.open_reason) end
+  if not open_until then call('HDEL', account_key, ACCOUNT.trips, ACCOUNT.open_since, ACCOUNT.open_reason) end
 end
 
 -- Refused alike since the last success: either the profile is wrong, or the numbers are. One that is attached already decides.
-local POLICY, ALIKE = P .. 'policy:' .. p, P .. 'alike:' .. p
+local policy_key, ALIKE = P .. 'policy:' .. p, P .. 'alike:' .. p
 local MOST_ALIKE = 1000
 
 -- The profile is to blame for what these numbers were told: the dead wait again, and none has spent an attempt.
 local function absolve(numbers_told)
   for _, n in ipairs(numbers_told) do
     local key = entry_key(p, n)
-    local e = call('HMGET', key, E.state, E.stale_place)
-    if e[1] == STATE.queued then
+    local state, stale_place = unpack(call('HMGET', key, E.state, E.stale_place))
+    if state == STATE.queued then
       call('HDEL', key, E.attempts)
-    elseif e[1] == STATE.dead then
+    elseif state == STATE.dead then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
       call('HDEL', key, E.dead_code, E.dead_at, E.attempts, E.crashes)
       call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
       move(p, STATE.dead, STATE.queued)
-      enqueue_again(p, n, e[2])
+      enqueue_again(p, n, stale_place)
     end
   end
 end
 
 local function pause_profile(reason)
-  call('HSET', POLICY, POLICY.refused, 'refused alike: ' .. reason, POLICY.refused_at, NOW)
-  pol.au = true
+  call('HSET', policy_key, POLICY.refused, 'refused alike: ' .. reason, POLICY.refused_at, NOW)
+  pol.refused = true
   absolve(call('SMEMBERS', ALIKE))
   forget_alike(p, pol)
 end
 
 local function send_canary()
-  local key = entry_key(p, pol.ca or '')
-  local e = pol.ca and call('HMGET', key, E.state, E.attached_under, E.stale_place, E.contended) or {}
-  if e[1] == STATE.dead and call('SISMEMBER', ALIKE, pol.ca) == 1 then return pause_profile(said.refused.reason) end -- it has been asked
-  if (e[1] == STATE.queued or e[1] == STATE.attaching) and e[2] == said.fp and not e[4] then return end -- it goes by itself; what comes of it tells
-  if e[1] ~= STATE.attached or e[2] ~= said.fp or e[3] or e[4] then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
-  call('HSET', POLICY, POLICY.canary, pol.ca)
-  pol.cw = pol.ca
+  if not pol.last_attached then return forget_alike(p, pol) end
+  local key = entry_key(p, pol.last_attached)
+  local state, attached_under, stale_place, contended = unpack(call('HMGET', key, E.state, E.attached_under, E.stale_place, E.contended))
+  local has_been_asked = state == STATE.dead and call('SISMEMBER', ALIKE, pol.last_attached) == 1
+  if has_been_asked then return pause_profile(said.refused.reason) end
+  local is_alike = attached_under == said.fp and not contended
+  if is_alike and (state == STATE.queued or state == STATE.attaching) then return end -- it goes by itself; what comes of it tells
+  if not is_alike or state ~= STATE.attached or stale_place then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
+  call('HSET', policy_key, POLICY.canary, pol.last_attached)
+  pol.canary = pol.last_attached
   call('HSET', key, E.state, STATE.queued, E.forced, 1, E.verify, VERIFY.check, E.queued_at, NOW, E.updated_at, NOW)
   move(p, STATE.attached, STATE.queued)
-  call('LPUSH', P .. 'split:' .. p, pol.ca)
+  call('LPUSH', P .. 'split:' .. p, pol.last_attached)
 end
 
 if pol and canary_said == 'refused' then
   pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
-  if last_attached then call('HSET', POLICY, POLICY.succeeded_under, said.fp, POLICY.last_attached, last_attached) else call('HSET', POLICY, POLICY.succeeded_under, said.fp) end
-  if pol.rf or canary_said then forget_alike(p, pol) end
-elseif pol and said.refused and pol.fp == said.fp and pol.au then
+  if last_attached then call('HSET', policy_key, POLICY.succeeded_under, said.fp, POLICY.last_attached, last_attached) else call('HSET', policy_key, POLICY.succeeded_under, said.fp) end
+  if pol.alike_under or canary_said then forget_alike(p, pol) end
+elseif pol and said.refused and pol.fingerprint == said.fp and pol.refused then
   absolve(said.refused.numbers) -- this call was out already when the profile was paused
-elseif pol and said.refused and pol.fp == said.fp then
-  if pol.rf ~= said.fp or pol.rs ~= said.refused.signature then
-    call('HSET', POLICY, POLICY.alike_under, said.fp, POLICY.alike_signature, said.refused.signature)
-    if not pol.cw then call('DEL', ALIKE) end
+elseif pol and said.refused and pol.fingerprint == said.fp then
+  if pol.alike_under ~= said.fp or pol.alike_signature ~= said.refused.signature then
+    call('HSET', policy_key, POLICY.alike_under, said.fp, POLICY.alike_signature, said.refused.signature)
+    if not pol.canary then call('DEL', ALIKE) end
   end
   if call('SCARD', ALIKE) < MOST_ALIKE then call('SADD', ALIKE, unpack(said.refused.numbers)) end
-  if call('SCARD', ALIKE) >= 3 and not pol.cw then
-    if pol.ok ~= said.fp then pause_profile(said.refused.reason) else send_canary() end
+  if call('SCARD', ALIKE) >= 3 and not pol.canary then
+    if pol.succeeded_under ~= said.fp then pause_profile(said.refused.reason) else send_canary() end
   end
 end
 

@@ -1,13 +1,17 @@
--- ownership: a part of the prelude, in the place that it names.
---
--- Who wants a number, and who gets it. Everybody with an entry of it has a claim, as old as its newest event. A direction
+-- claims: who wants a number, and who gets it.
+-- @include policies
+-- @include books
+-- @include ends
+-- @include places
+
+-- Everybody with an entry of it has a claim, as old as its newest event. A direction
 -- belongs to the newest claim of those profiles that send it, on this account, as their policies are now.
 
 local function route_key(a, n) return P .. 'route:' .. a .. ':' .. n end
 
 -- The claims on a number: a list of {p, t}, and the same by profile.
 local function read_claims(a, n)
-  local v = call('HMGET', route_key(a, n), 'i', 'o', 'h')
+  local inbound, outbound, others = unpack(call('HMGET', route_key(a, n), 'i', 'o', 'h'))
   local list, of = {}, {}
   local function add(text)
     local t, p = string.match(text, '^(%S+) (.+)$')
@@ -20,15 +24,15 @@ local function read_claims(a, n)
       list[#list + 1] = of[p]
     end
   end
-  if v[1] then add(v[1]) end
-  if v[2] then add(v[2]) end
-  for _, line in ipairs(v[3] and lines(v[3]) or {}) do add(line) end
-  return { list = list, of = of, i = v[1], o = v[2], h = v[3] }
+  if inbound then add(inbound) end
+  if outbound then add(outbound) end
+  for _, line in ipairs(others and lines(others) or {}) do add(line) end
+  return { list = list, of = of, i = inbound, o = outbound, h = others }
 end
 
 local function sends(a, p, d)
   local pol = policy(p)
-  return pol and pol.a == a and string.find(pol.dirs, d, 1, true) ~= nil
+  return pol and pol.account == a and string.find(pol.directions, d, 1, true) ~= nil
 end
 
 local function owner_in(claims, a, d)
@@ -111,11 +115,11 @@ local flush_ready = function() end
 -- Sends an attached number again, as another profile's call may have changed what it had.
 local function send_again(p, n)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, E.state, E.stale_place)
-  if e[1] ~= STATE.attached then return false end
+  local state, stale_place = unpack(call('HMGET', key, E.state, E.stale_place))
+  if state ~= STATE.attached then return false end
   call('HSET', key, E.state, STATE.queued, E.forced, 1, E.queued_at, NOW, E.updated_at, NOW)
   move(p, STATE.attached, STATE.queued)
-  enqueue_again(p, n, e[2])
+  enqueue_again(p, n, stale_place)
   return true
 end
 
@@ -132,37 +136,37 @@ end
 -- A newer claim took every direction of this profile's entry.
 local function supersede(a, p, n)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, E.state, E.next_at, E.contended, E.attempts, E.verify)
-  local s = e[1]
+  local s, next_at, contended, attempts, verify = unpack(call('HMGET', key, E.state, E.next_at, E.contended, E.attempts, E.verify))
   if s == STATE.attaching then call('HSET', key, E.wish, STATE.superseded); return end
   if s ~= STATE.queued and s ~= STATE.attached and s ~= STATE.dead then return end
   if s == STATE.queued then
-    if not e[2] then flush_ready(p) end
-    give_up_place(p, n, e[2])
+    if not next_at then flush_ready(p) end
+    give_up_place(p, n, next_at)
   end
   if s == STATE.dead then call('ZREM', P .. 'dead', p .. ' ' .. n) end
   call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, s)
   move(p, s, STATE.superseded)
   ends(p, n)
-  if s == STATE.queued and e[3] and (e[4] or e[5] == VERIFY.in_doubt) then reassert(a, n, p, policy(p).dirs) end -- an earlier try may have gone through
+  local tried = attempts or verify == VERIFY.in_doubt -- an earlier try may have gone through
+  if s == STATE.queued and contended and tried then reassert(a, n, p, policy(p).directions) end
 end
 
 -- A superseded entry owns a direction again. `untouched`: nothing was sent by whoever had it meanwhile.
 local function restore(p, n, untouched)
   local key = entry_key(p, n)
-  local e = call('HMGET', key, E.state, E.stale_place, E.superseded_in, E.wish)
-  if e[1] == STATE.attaching and e[4] == STATE.superseded then
+  local state, stale_place, superseded_in, wish = unpack(call('HMGET', key, E.state, E.stale_place, E.superseded_in, E.wish))
+  if state == STATE.attaching and wish == STATE.superseded then
     call('HDEL', key, E.wish)
     return true
   end
-  if e[1] ~= STATE.superseded then return false end
+  if state ~= STATE.superseded then return false end
   call('HDEL', key, E.superseded_in)
-  if e[3] == STATE.dead then
+  if superseded_in == STATE.dead then
     call('HSET', key, E.state, STATE.dead, E.updated_at, NOW, E.dead_at, NOW)
     call('ZADD', P .. 'dead', NOW, p .. ' ' .. n)
     move(p, STATE.superseded, STATE.dead)
     ends(p, n)
-  elseif e[3] == STATE.attached and untouched then
+  elseif superseded_in == STATE.attached and untouched then
     call('HSET', key, E.state, STATE.attached, E.updated_at, NOW)
     move(p, STATE.superseded, STATE.attached)
     ends(p, n)
@@ -170,7 +174,7 @@ local function restore(p, n, untouched)
     call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread)
     call('HSET', key, E.state, STATE.queued, E.forced, 1, E.queued_at, NOW, E.updated_at, NOW)
     move(p, STATE.superseded, STATE.queued)
-    enqueue_again(p, n, e[2])
+    enqueue_again(p, n, stale_place)
   end
   return true
 end
@@ -181,7 +185,7 @@ local function settle_claims(claims, a, n, p)
   local mine = owns_any(claims, a, p)
   for _, c in ipairs(claims.list) do
     local pol = c.p ~= p and policy(c.p)
-    if pol and pol.a == a then
+    if pol and pol.account == a then
       if not owns_any(claims, a, c.p) then
         supersede(a, c.p, n)
       else
@@ -216,7 +220,7 @@ end
 local function accounts_of(p)
   local pol = policy(p)
   if not pol then return {} end
-  return pol.mv and call('SMEMBERS', P .. 'accounts') or { pol.a }
+  return pol.moved and call('SMEMBERS', P .. 'accounts') or { pol.account }
 end
 
 -- Takes the claims of a profile on a number away; returns those that others have there, by account.
@@ -238,7 +242,7 @@ local function give_back(claims, a, n, untouched)
   local given = 0
   for _, c in ipairs(claims.list) do
     local pol = policy(c.p)
-    if pol and pol.a == a and owns_any(claims, a, c.p) and restore(c.p, n, untouched) then given = given + 1 end
+    if pol and pol.account == a and owns_any(claims, a, c.p) and restore(c.p, n, untouched) then given = given + 1 end
   end
   return given
 end

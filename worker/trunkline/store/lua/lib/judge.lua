@@ -1,4 +1,6 @@
--- judge: all that is wrong with one number of one profile, looked at at once. A part of inspect, which tells, and mend.
+-- judge: all that is wrong with one number of one profile, looked at at once.
+-- @include claims
+
 local LONGEST = 750000 -- places of ready that one script looks through, in less than 10 ms
 local MOST_CHILDREN = 2000
 local OPEN = { [STATE.queued] = true, [STATE.attaching] = true }
@@ -12,8 +14,8 @@ local function leased()
   if not batches then
     batches = {}
     for _, id in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
-      local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers)
-      if b[1] then batches[#batches + 1] = { id = id, p = b[1], a = b[2], n = b[3] } end
+      local p, a, numbers = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers))
+      if p then batches[#batches + 1] = { id = id, p = p, a = a, n = numbers } end
     end
   end
   return batches
@@ -24,7 +26,7 @@ local function holds(text, n) return string.find('\n' .. text .. '\n', '\n' .. n
 -- The accounts where the profile has a claim on the number.
 local function claimed_on(p, n)
   local pol = policy(p)
-  if pol and read_claims(pol.a, n).of[p] then return { pol.a } end
+  if pol and read_claims(pol.account, n).of[p] then return { pol.account } end
   local found = {}
   for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
     if read_claims(a, n).of[p] then found[#found + 1] = a end
@@ -34,9 +36,10 @@ end
 
 -- Every place of the number; `whole` unless its lists are too long to be looked through.
 local function facts(p, n)
-  local e = call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.queued_at)
+  local state, next_at, stale_place, queued_at = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.queued_at))
   local ready, split = P .. 'ready:' .. p, P .. 'split:' .. p
-  local f = { exists = call('EXISTS', entry_key(p, n)) == 1, s = e[1], at = e[2], stale = e[3], queued = e[4], name = p .. ' ' .. n,
+  local f = { exists = call('EXISTS', entry_key(p, n)) == 1, s = state, at = next_at, stale = stale_place,
+    queued = queued_at, name = p .. ' ' .. n,
     whole = call('LLEN', ready) <= LONGEST and call('LLEN', split) <= MOST_CHILDREN,
     ready = #call('LPOS', ready, n, 'COUNT', 3, 'MAXLEN', LONGEST), children = {}, batches = {}, rivals = {},
     retry = call('ZSCORE', P .. 'retry:' .. p, n) }
@@ -92,12 +95,12 @@ local function problems(p, n, f)
 end
 
 local function batch_problem(id)
-  local b = call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers)
+  local p, a, text = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers))
   local lease = call('ZSCORE', P .. 'leases', id)
-  if not b[1] then return lease and 'lease_only' or '', '', '', '' end
-  local numbers = lines(b[3] or '')
+  if not p then return lease and 'lease_only' or '', '', '', '' end
+  local numbers = lines(text or '')
   local code = not lease and 'no_lease' or (#numbers == 0 or #numbers > 100) and 'batch_size' or ''
-  return code, b[1], b[2], b[3]
+  return code, p, a, text
 end
 
 -- Of the numbers in ARGV from there on, those that are in flight in the account and in no batch of it.
@@ -130,7 +133,7 @@ end
 local function profile_due_problem(p, slack)
   local pol = policy(p)
   if not pol then return '' end
-  local expected, score = due_time(p, pol), tonumber(call('ZSCORE', P .. 'due:' .. pol.a, p) or nil)
+  local expected, score = due_time(p, pol), tonumber(call('ZSCORE', P .. 'due:' .. pol.account, p) or nil)
   if expected and not score then return 'not_due' end
   if score and not expected then return 'due_idle' end
   return expected and score > math.max(expected, NOW) + slack and 'due_late' or ''
@@ -139,8 +142,8 @@ end
 local function account_due_problem(a, slack)
   local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
   local acc, score = account(a), tonumber(call('ZSCORE', P .. 'due', a) or nil)
-  if not first[1] or acc.op or acc.run >= acc.cap then return score and 'account_idle' or '' end
-  local expected = math.max(tonumber(first[2]), acc.gu or 0, acc.pl or 0, rate_opens(acc))
+  if not first[1] or acc.paused or acc.calls >= acc.max_calls then return score and 'account_idle' or '' end
+  local expected = math.max(tonumber(first[2]), acc.open_until or 0, acc.probe_lease or 0, rate_opens(acc))
   return not score and 'account_not_due' or score > math.max(expected, NOW) + slack + 1 and 'account_late' or ''
 end
 
@@ -150,6 +153,6 @@ local function books_of(p)
   local flat, said = call('HGETALL', P .. 'books:' .. p), {}
   for i = 1, #flat, 2 do said[#said + 1] = flat[i] .. '=' .. flat[i + 1] end
   table.sort(said)
-  said[#said + 1] = 'tat=' .. (pol and (pol.a .. ' ' .. (call('HGET', P .. 'account:' .. pol.a, ACCOUNT.next_slot) or '')) or '')
+  said[#said + 1] = 'tat=' .. (pol and (pol.account .. ' ' .. (call('HGET', P .. 'account:' .. pol.account, ACCOUNT.next_slot) or '')) or '')
   return table.concat(said, '\n')
 end
