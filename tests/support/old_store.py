@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trunkline.events.intake import Delivery
 from trunkline.store import Store
-from trunkline.store.model import Batch, Leased, Policies, Settlement
+from trunkline.store.model import Batch, Disposition, Leased, Policies, Settlement
 
 OLD_KINDS = {"in_doubt": "verify", "released": "back"}
 OLD_VERIFY: dict[str, Literal["", "in_doubt", "check"]] = {"": "", "d": "in_doubt", "c": "check"}
@@ -72,7 +72,7 @@ class OldStore:
 
     def settle(self, batch_id: str, said: Settlement) -> bool:
         others = [
-            [o.number, OLD_KINDS.get(o.kind, o.kind), o.dead_code or o.at_ms, o.code, o.api_code, o.message, o.answer]
+            [o.number, OLD_KINDS.get(o.kind, o.kind), _when(o), o.code, o.api_code, o.message, o.answer]
             for o in said.dispositions
         ]
         document: dict[str, Any] = {
@@ -105,3 +105,7 @@ class OldStore:
     def _run(self, name: str, *args: str | float) -> Any:
         now = "" if self.store.now_ms is None else self.store.now_ms
         return self.store.client.eval(script(name), 1, self.store.prefix, now, *args)
+
+
+def _when(said: Disposition) -> str | int:
+    return said.dead_code if said.kind == "dead" else said.at_ms

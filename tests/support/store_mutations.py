@@ -89,8 +89,8 @@ MUTATIONS = (
     Mutation(
         "the owner of a direction does not go again",
         "settle",
-        "or what == 'dead') then reassert(a, n, p, dirs) end",
-        "or what == 'dead') then local _ = 0 end",
+        "or what == 'dead') then\n    reassert(a, n, p, dirs)\n",
+        "or what == 'dead') then\n    local _ = 0\n",
         rare=True,
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""docs/store.md names every key of the store, and the table in the prelude every key that a script uses."""
+"""docs/store.md names every key of the store, and the table in lib/core.lua every key that a script uses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trunkline.store import scripts
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "store.md").read_text("utf-8")
-PRELUDE = scripts.source("prelude")
-TABLE = PRELUDE[PRELUDE.index("-- Keys (") : PRELUDE.index("local P = KEYS[1]")]
+CORE = scripts.source("lib/core")
+TABLE = CORE[CORE.index("-- Keys (") : CORE.index("local P = KEYS[1]")]
 TYPES = "hash|zset|set|list|string|stream"
 KEY = r"[a-z_]+(?::<[a-z_]+>)*"
 FIELDS = {"a:", "p:"}  # of a configuration
@@ -51,7 +51,7 @@ def test_the_table_is_read() -> None:
     assert len(keys_of_the_table()) == 40
 
 
-def test_every_key_of_the_prelude_is_on_the_page() -> None:
+def test_every_key_of_the_table_is_on_the_page() -> None:
     assert keys_of_the_table() - keys_of_the_page() == set()
 
 

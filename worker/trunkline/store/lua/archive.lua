@@ -31,34 +31,39 @@ local function take_over()
     else
       looked_at = looked_at + 1
       local p, n = string.match(item, '^(%S+) (.+)$')
-      if is_closed(call('HGET', entry_key(p, n), E.state)) and not call('ZSCORE', P .. 'ended', item) then ends(p, n) end
+      if is_closed(call('HGET', entry_key(p, n), E.state)) and not call('ZSCORE', P .. 'ended', item) then
+        ends(p, n)
+      end
     end
   end
 end
 
 local function slowest()
-  local least = math.huge
+  local slowest_read = math.huge
   local flat = call('HGETALL', P .. 'cursors')
   for i = 1, #flat, 2 do
-    if flat[i] ~= CURSOR then least = math.min(least, tonumber(flat[i + 1])) end
+    if flat[i] ~= CURSOR then slowest_read = math.min(slowest_read, tonumber(flat[i + 1])) end
   end
-  return least
+  return slowest_read
 end
 
 take_over()
 local at = call('HGET', P .. 'cursors', CURSOR) or '0'
 local bound, passed = slowest(), at
-local page = call('ZRANGEBYSCORE', P .. 'ended', '(' .. at, '+inf', 'WITHSCORES', 'LIMIT', 0, math.max(0, most - looked_at))
+local page = call('ZRANGEBYSCORE', P .. 'ended', '(' .. at, '+inf', 'WITHSCORES', 'LIMIT', 0, math.max(0,
+  most - looked_at))
 for i = 1, #page, 2 do
   local p, n = string.match(page[i], '^(%S+) (.+)$')
   local key = entry_key(p, n)
-  local state, updated_at, stale_place, queued_at = unpack(call('HMGET', key, E.state, E.updated_at, E.stale_place, E.queued_at))
+  local state, updated_at, stale_place, queued_at = unpack(call('HMGET', key, E.state, E.updated_at, E.stale_place,
+    E.queued_at))
   if tonumber(page[i + 1]) > bound then break end
   if is_closed(state) then
     local closed = tonumber(updated_at or queued_at or 0)
     local ahead = closed > NOW + FUTURE
     if closed + keep > NOW and not ahead then break end
-    if ahead or stale_place then -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
+    -- the clock stood ahead, or its stale place is still in a list: later, as if it ended now
+    if ahead or stale_place then
       call('HSET', key, E.updated_at, NOW)
       ends(p, n)
     else

@@ -19,7 +19,8 @@ local meta = call('HMGET', META, 'clock', 'beat', 'retime', 'governed')
 local clock, beat = tonumber(meta[1] or nil) or NOW, tonumber(meta[2] or nil)
 local back = clock - NOW
 if back > STEP then
-  call('HSET', META, 'clock', NOW, 'stepped', string.format('%d %d', back, NOW), 'retime', math.max(back, tonumber(meta[3] or nil) or 0))
+  call('HSET', META, 'clock', NOW, 'stepped', string.format('%d %d', back, NOW), 'retime', math.max(back,
+    tonumber(meta[3] or nil) or 0))
 elseif back < 0 or not meta[1] then
   call('HSET', META, 'clock', NOW)
 end
@@ -50,4 +51,5 @@ else
 end
 local configured = call('PEXPIRE', P .. 'config:' .. digest, KEEP_MS)
 local governed = table.concat(living_configurations(), ' ')
-return { configured, (meta[4] or '') == governed and 1 or 0, tonumber(call('HGET', META, 'retime') or 0), call('ZCARD', WORKERS) }
+return { configured, (meta[4] or '') == governed and 1 or 0, tonumber(call('HGET', META, 'retime') or 0),
+  call('ZCARD', WORKERS) }

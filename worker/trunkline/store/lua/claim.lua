@@ -24,7 +24,8 @@ local function goes_first(a, n, p)
   local own = claims.of[p]
   for _, c in ipairs(claims.list) do
     local pol = c.p ~= p and own and c.t < own.t and policy(c.p)
-    if pol and pol.account == a and not pol.paused and not pol.refused and not pol.canary and owns_any(claims, a, c.p) and shares(a, p, c.p) then
+    local may_go = pol and pol.account == a and not pol.paused and not pol.refused and not pol.canary
+    if may_go and owns_any(claims, a, c.p) and shares(a, p, c.p) then
       local state, next_at = unpack(call('HMGET', entry_key(c.p, n), E.state, E.next_at))
       if state == STATE.queued and not next_at then return true end
     end
@@ -72,7 +73,8 @@ local function pick(p, pol, numbers, into, special, from_retry)
   local busy = call('SMISMEMBER', P .. 'inflight:' .. pol.account, unpack(numbers))
   for i, n in ipairs(numbers) do
     local key = entry_key(p, n)
-    local state, next_at, attempts, crashes, verify, forced, attached_under, sent_at, known_absent, contended, met_403, unread,
+    local state, next_at, attempts, crashes, verify, forced, attached_under, sent_at, known_absent, contended,
+      met_403, unread,
       queued_at, leased_under = unpack(call('HMGET', key, E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced,
       E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403, E.unread, E.queued_at, E.leased_under))
     local in_doubt, waits_elsewhere, owns = verify == VERIFY.in_doubt, next_at and not from_retry, true
@@ -89,12 +91,16 @@ local function pick(p, pol, numbers, into, special, from_retry)
       call('HSET', key, E.state, STATE.superseded, E.updated_at, NOW, E.superseded_in, STATE.queued)
       move(p, STATE.queued, STATE.superseded)
       ends(p, n)
-      if attempts or in_doubt then reassert(pol.account, n, p, 'io') end -- an earlier try, for directions of then, may have gone through
+      -- an earlier try, for directions of then, may have gone through
+      if attempts or in_doubt then
+        reassert(pol.account, n, p, 'io')
+      end
     elseif busy[i] == 1 or (contended and not from_retry and goes_first(pol.account, n, p)) then
       hold(pol.account, p, n)
     else
       if next_at then call('HDEL', key, E.next_at, E.held) end
-      if leased_under and leased_under ~= pol.fingerprint then -- what earlier calls left behind proves nothing of what is to be attached now
+      -- what earlier calls left behind proves nothing of what is to be attached now
+      if leased_under and leased_under ~= pol.fingerprint then
         if known_absent then call('HDEL', key, E.known_absent) end
         if in_doubt then call('HSET', key, E.forced, 1) end
         forced, known_absent = forced or in_doubt, false
@@ -103,7 +109,8 @@ local function pick(p, pol, numbers, into, special, from_retry)
       into[#into + 1] = n
       forced = forced or contended -- what is there may be the other profile's
       if attempts or crashes or verify or forced or attached_under or met_403 or unread then
-        special[n] = { attempts = attempts or nil, crashes = crashes or nil, verify = verify or nil, forced = forced and 1 or nil,
+        special[n] = { attempts = attempts or nil, crashes = crashes or nil, verify = verify or nil,
+          forced = forced and 1 or nil,
           attached_under = attached_under or nil, sent_at = sent_at or nil, known_absent = known_absent and 1 or nil,
           met_403 = met_403 and 1 or nil, unread = unread or nil, queued_at = queued_at or nil }
       end
@@ -164,7 +171,8 @@ end
 
 local function lease(a, acc, p, pol, numbers, special, kind)
   local id = call('INCR', P .. 'batches') .. '-' .. SALT
-  call('HSET', P .. 'batch:' .. id, BATCH.profile, p, BATCH.account, a, BATCH.fingerprint, pol.fingerprint, BATCH.numbers, table.concat(numbers, '\n'), BATCH.kind, kind, BATCH.slot, take_slot(a, acc),
+  call('HSET', P .. 'batch:' .. id, BATCH.profile, p, BATCH.account, a, BATCH.fingerprint, pol.fingerprint,
+    BATCH.numbers, table.concat(numbers, '\n'), BATCH.kind, kind, BATCH.slot, take_slot(a, acc),
     BATCH.worker, WORKER, BATCH.directions, pol.directions, BATCH.lease, LEASE, BATCH.claimed_at, NOW)
   call('ZADD', P .. 'leases', NOW + LEASE, id)
   call('SADD', P .. 'inflight:' .. a, unpack(numbers))
@@ -172,8 +180,8 @@ local function lease(a, acc, p, pol, numbers, special, kind)
   count(p, 'queued', -#numbers)
   count(p, 'attaching', #numbers)
   to_touch[a] = true
-  return { 'batch', id, p, a, pol.fingerprint, kind, acc.half_open and 1 or 0, acc.trips, NOW, table.concat(numbers, '\n'),
-    next(special) and cjson.encode(special) or '{}' }
+  return { 'batch', id, p, a, pol.fingerprint, kind, acc.half_open and 1 or 0, acc.trips, NOW,
+    table.concat(numbers, '\n'), next(special) and cjson.encode(special) or '{}' }
 end
 
 -- The first due profile of an account that is ours.
@@ -209,8 +217,9 @@ local function next_claim()
     if not a then return idle() end
     local acc = account(a)
     local first = call('ZRANGE', P .. 'due:' .. a, 0, 0, 'WITHSCORES')
-    if not first[1] or acc.paused or acc.calls >= acc.max_calls or (acc.open_until or 0) > NOW or (acc.probe_lease or 0) > NOW or rate_opens(acc) > NOW
-      or tonumber(first[2]) > NOW then
+    local is_full = acc.paused or acc.calls >= acc.max_calls
+    local opens_at = math.max(acc.open_until or 0, acc.probe_lease or 0, rate_opens(acc), tonumber(first[2] or 0))
+    if not first[1] or is_full or opens_at > NOW then
       touch(a) -- its time has moved on
     elseif not is_ours(DIGEST, a) then
       pass_over(a)

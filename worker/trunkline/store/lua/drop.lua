@@ -13,7 +13,8 @@ local dropped, marked, in_doubt, given_back = 0, 0, 0, 0
 for i = 3, #ARGV, 2 do
   local p, n = ARGV[i], ARGV[i + 1]
   local key = entry_key(p, n)
-  local state, next_at, wish, contended, attempts, verify, crashes, error_code, failed_whole_at, attached_under = unpack(call('HMGET',
+  local state, next_at, wish, contended, attempts, verify, crashes, error_code, failed_whole_at,
+    attached_under = unpack(call('HMGET',
     key, E.state, E.next_at, E.wish, E.contended, E.attempts, E.verify, E.crashes, E.error_code, E.failed_whole_at,
     E.attached_under))
   if state == from then

@@ -35,7 +35,8 @@ if what == 'pause_profile' or what == 'resume_profile' then
     call('HSET', key, POLICY.paused, reason, POLICY.paused_at, NOW)
     pol.paused = reason
   else
-    call('HDEL', key, POLICY.paused, POLICY.paused_at, POLICY.refused, POLICY.refused_at, POLICY.canary, POLICY.alike_under, POLICY.alike_signature)
+    call('HDEL', key, POLICY.paused, POLICY.paused_at, POLICY.refused, POLICY.refused_at, POLICY.canary,
+      POLICY.alike_under, POLICY.alike_signature)
     call('DEL', P .. 'alike:' .. name)
     pol.paused, pol.refused, pol.canary = false, false, false
   end

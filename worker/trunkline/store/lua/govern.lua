@@ -45,7 +45,8 @@ local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
     call('HDEL', key, POLICY.refused, POLICY.refused_at, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)
     call('DEL', P .. 'alike:' .. p)
   end
-  call('HSET', key, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait, POLICY.fingerprint, fp, POLICY.directions, dirs, POLICY.trunk, trunk, POLICY.configuration, digest)
+  call('HSET', key, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait, POLICY.fingerprint, fp,
+    POLICY.directions, dirs, POLICY.trunk, trunk, POLICY.configuration, digest)
   call('HDEL', key, POLICY.gone)
   call('SADD', P .. 'policies', p)
   policies[p] = nil
@@ -57,8 +58,10 @@ for _, p in ipairs(said.profiles) do
   local text, digest = newest('p:' .. p)
   if text then
     local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
-    local account_name, batch_size, max_wait, fingerprint, directions, configuration, gone = unpack(call('HMGET', P .. 'policy:' .. p,
-      POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.configuration, POLICY.gone))
+    local account_name, batch_size, max_wait, fingerprint, directions, configuration, gone = unpack(call('HMGET',
+      P .. 'policy:' .. p,
+      POLICY.account, POLICY.batch_size, POLICY.max_wait, POLICY.fingerprint, POLICY.directions, POLICY.configuration,
+        POLICY.gone))
     if account_name ~= a or batch_size ~= size or max_wait ~= wait or fingerprint ~= fp or directions ~= dirs
       or configuration ~= digest or gone then
       local old = { account = account_name, fingerprint = fingerprint, directions = directions }

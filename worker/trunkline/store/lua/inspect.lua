@@ -148,7 +148,8 @@ function looks.books() return each(3, books_of) end
 
 function looks.waiting()
   local n = 0
-  for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do n = n + tonumber(call('HGET', P .. 'books:' .. p, 'queued') or 0) end
+  for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do n = n + tonumber(call('HGET', P .. 'books:' .. p,
+    'queued') or 0) end
   return { n, tonumber(call('HGET', P .. 'books', 'waiting') or 0) }
 end
 

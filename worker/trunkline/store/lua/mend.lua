@@ -127,7 +127,9 @@ function mends.batch_only(_, n, f) for _, b in ipairs(f.batches) do take_out_of_
 
 function mends.in_batch(p, n, f)
   mends.batch_only(p, n, f)
-  if f.s == STATE.queued then call('HSET', entry_key(p, n), E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW) end
+  if f.s == STATE.queued then
+    call('HSET', entry_key(p, n), E.verify, VERIFY.in_doubt, E.sent_at, NOW, E.updated_at, NOW)
+  end
 end
 
 mends.no_batch = back_in_doubt
@@ -266,7 +268,8 @@ end
 
 function does.waiting()
   local n = 0
-  for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do n = n + tonumber(call('HGET', P .. 'books:' .. p, 'queued') or 0) end
+  for _, p in ipairs(call('SMEMBERS', P .. 'policies')) do n = n + tonumber(call('HGET', P .. 'books:' .. p,
+    'queued') or 0) end
   if n == tonumber(call('HGET', P .. 'books', 'waiting') or 0) then return 0 end
   call('HSET', P .. 'books', 'waiting', n)
   return 1
@@ -300,7 +303,9 @@ function does.entries()
     local p, n = ARGV[i], ARGV[i + 1]
     local state, queued_at = unpack(call('HMGET', entry_key(p, n), E.state, E.queued_at))
     if BOOK_OF[state or ''] then
-      if state ~= STATE.dropped and #claimed_on(p, n) == 0 and give_claim(p, n, state, queued_at) then given = given + 1 end
+      if state ~= STATE.dropped and #claimed_on(p, n) == 0 and give_claim(p, n, state, queued_at) then
+        given = given + 1
+      end
       if not OPEN[state] and not call('ZSCORE', P .. 'ended', p .. ' ' .. n) then
         ends(p, n)
         noted = noted + 1

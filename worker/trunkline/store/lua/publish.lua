@@ -17,7 +17,8 @@ end
 for p, text in pairs(said.profiles) do
   if call('SISMEMBER', P .. 'policies', p) == 0 then
     local fp, a, size, wait, dirs, trunk = string.match(text, '^(%S+) (%S+) (%S+) (%S+) (%S+) ?(%S*)$')
-    call('HSET', P .. 'policy:' .. p, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait, POLICY.fingerprint, fp, POLICY.directions, dirs, POLICY.trunk, trunk)
+    call('HSET', P .. 'policy:' .. p, POLICY.account, a, POLICY.batch_size, size, POLICY.max_wait, wait,
+      POLICY.fingerprint, fp, POLICY.directions, dirs, POLICY.trunk, trunk)
     call('SADD', P .. 'policies', p)
     schedule(p)
     added = added + 1

@@ -47,7 +47,8 @@ local seen_entries, touched, all_new = {}, {}, false
 local NOTHING = {}
 
 local function read_entry(p, n)
-  local state, stale_place, leased_under, again = unpack(call('HMGET', entry_key(p, n), E.state, E.stale_place, E.leased_under, E.again))
+  local state, stale_place, leased_under, again = unpack(call('HMGET', entry_key(p, n), E.state, E.stale_place,
+    E.leased_under, E.again))
   return { state = state, stale_place = stale_place, leased_under = leased_under, again = again }
 end
 
@@ -131,7 +132,8 @@ local function join(p, n, key, e, d, owns, pol)
     end
   else
     local sent_in_any_case = s == STATE.superseded or s == STATE.dropped -- needs no check
-    call('HDEL', key, E.attempts, E.crashes, E.superseded_in, E.failed_whole_at, E.unread, sent_in_any_case and E.verify or E.attempts, s == STATE.dead and E.known_absent or E.attempts)
+    call('HDEL', key, E.attempts, E.crashes, E.superseded_in, E.failed_whole_at, E.unread, sent_in_any_case
+      and E.verify or E.attempts, s == STATE.dead and E.known_absent or E.attempts)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.source, d.source)
     if s == STATE.dead then
       call('ZREM', P .. 'dead', p .. ' ' .. n)
@@ -166,7 +168,8 @@ local function take(p, n, d)
   return e.state and 1 or 0
 end
 
-local function seen_key(i) return P .. (ARGV[i + 4] == '1' and 'forced:' or 'seen:') .. ARGV[i] .. ':' .. ARGV[i + 1] end
+local function seen_key(i) return P .. (ARGV[i + 4] == '1' and 'forced:'
+  or 'seen:') .. ARGV[i] .. ':' .. ARGV[i + 1] end
 
 -- Look first: every profile, and every entry that a delivery is about.
 local function is_all_new()
@@ -209,7 +212,8 @@ i = FIRST
 local results, index, marks = {}, 0, {}
 while i <= #ARGV do
   local at = tonumber(ARGV[i + 2])
-  local d = { source = ARGV[i], event_id = ARGV[i + 1], at = at and math.min(at, NOW), metadata = ARGV[i + 3], force = ARGV[i + 4] == '1' }
+  local d = { source = ARGV[i], event_id = ARGV[i + 1], at = at and math.min(at, NOW), metadata = ARGV[i + 3],
+    force = ARGV[i + 4] == '1' }
   local refused_before, n_numbers, first = tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6]), i + 7
   local seen = seen_key(i)
   i = first + 2 * n_numbers

@@ -28,8 +28,8 @@ end
 
 local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
   local key = entry_key(p, n)
-  local wish, again, contended, attempts, verify, attached_under, forced = unpack(call('HMGET', key, E.wish, E.again, E.contended,
-    E.attempts, E.verify, E.attached_under, E.forced))
+  local wish, again, contended, attempts, verify, attached_under, forced = unpack(call('HMGET', key, E.wish, E.again,
+    E.contended, E.attempts, E.verify, E.attached_under, E.forced))
   call('HDEL', key, E.again, E.wish)
   local tried = sent or attempts or verify == VERIFY.in_doubt
   if sent and absent then call('HSET', key, E.known_absent, 1) end
@@ -53,7 +53,8 @@ local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local p, a, text, sent, dirs, worker, fingerprint, known_absent = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account,
+  local p, a, text, sent, dirs, worker, fingerprint, known_absent = unpack(call('HMGET', P .. 'batch:' .. id,
+    BATCH.profile, BATCH.account,
     BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker, BATCH.fingerprint, BATCH.absent))
   local numbers = lines(text)
   local pol = policy(p)
@@ -74,7 +75,8 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0
     forget_alike(p, pol)
   elseif #open == 1 and crashes >= 3 and crashed then
     local key = entry_key(p, open[1])
-    call('HSET', key, E.error_code, 'crashed_worker', E.api_code, '', E.message, 'three workers in a row ended while they had this number', E.answer, '')
+    call('HSET', key, E.error_code, 'crashed_worker', E.api_code, '', E.message,
+      'three workers in a row ended while they had this number', E.answer, '')
     move(p, STATE.attaching, STATE.dead)
     die(p, open[1], 'crashed_worker')
   elseif #open > 0 then

@@ -26,15 +26,17 @@ end
 local function keep(most, warn_at, counts, came, id, source, code, message, length, request, body)
   local key = rejected_key(id)
   local size = #source + #code + #message + #request + #body
-  local old_size, first_at, last_at, times = unpack(call('HMGET', key, REJECTION.size, REJECTION.first_at, REJECTION.last_at, REJECTION.times))
+  local old_size, first_at, last_at, times = unpack(call('HMGET', key, REJECTION.size, REJECTION.first_at,
+    REJECTION.last_at, REJECTION.times))
   if not came and not old_size then return 1 end
   local grows = size - (old_size or 0)
   local had = tonumber(call('HGET', P .. 'books', 'rejected_bytes') or 0)
   if most and grows > 0 and had + grows > most then return 0 end
   local place = not came and call('ZSCORE', INDEX, id) or next_place()
-  call('HSET', key, REJECTION.source, source, REJECTION.code, code, REJECTION.message, message, 
+  call('HSET', key, REJECTION.source, source, REJECTION.code, code, REJECTION.message, message,
     REJECTION.body_length, length, REJECTION.request, request, REJECTION.body, body, REJECTION.size, size,
-    REJECTION.first_at, first_at or NOW, REJECTION.last_at, came and NOW or last_at, REJECTION.times, (times or 0) + (came and 1 or 0))
+    REJECTION.first_at, first_at or NOW, REJECTION.last_at, came and NOW or last_at, REJECTION.times, (times
+      or 0) + (came and 1 or 0))
   call('ZADD', INDEX, place, id)
   -- The indexes by source of the first releases; nobody reads them any more.
   call('DEL', P .. 'rejected_of:' .. source, P .. 'rejected_counts', P .. 'rejected_sizes')

@@ -13,7 +13,8 @@ for i = 2, #ARGV, 2 do
   local state, stale_place = unpack(call('HMGET', key, E.state, E.stale_place))
   if state == STATE.dead then
     call('ZREM', P .. 'dead', p .. ' ' .. n)
-    call('HDEL', key, E.attempts, E.crashes, E.dead_code, E.dead_at, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread)
+    call('HDEL', key, E.attempts, E.crashes, E.dead_code, E.dead_at, E.verify, E.sent_at, E.known_absent,
+      E.failed_whole_at, E.unread)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
     move(p, STATE.dead, STATE.queued)
     enqueue_again(p, n, stale_place)

@@ -12,10 +12,12 @@ local mended = 0
 local function accounts()
   for _, a in ipairs(call('SMEMBERS', P .. 'accounts')) do
     local key = P .. 'account:' .. a
-    local open_until, since, probe = unpack(call('HMGET', key, ACCOUNT.open_until, ACCOUNT.open_since, ACCOUNT.probe_lease))
+    local open_until, since, probe = unpack(call('HMGET', key, ACCOUNT.open_until, ACCOUNT.open_since,
+      ACCOUNT.probe_lease))
     open_until, since, probe = tonumber(open_until or nil), tonumber(since or nil), tonumber(probe or nil)
     if open_until and (open_until > NOW + FUTURE or (since or 0) > NOW) then -- a probe that comes early does no harm
-      call('HSET', key, ACCOUNT.open_until, math.min(open_until, NOW + FUTURE), ACCOUNT.open_since, math.min(since or NOW, NOW))
+      call('HSET', key, ACCOUNT.open_until, math.min(open_until, NOW + FUTURE), ACCOUNT.open_since, math.min(since
+        or NOW, NOW))
       mended = mended + 1
     end
     if probe and probe > NOW + FUTURE then call('HDEL', key, ACCOUNT.probe_lease) end

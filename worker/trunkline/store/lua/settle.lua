@@ -21,8 +21,8 @@
 -- @include breaker
 -- @include waiting
 local id, said = ARGV[2], cjson.decode(ARGV[3])
-local p, a, text, kind, sent, dirs, claimed_at = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers,
-  BATCH.kind, BATCH.sent_at, BATCH.directions, BATCH.claimed_at))
+local p, a, text, kind, sent, dirs, claimed_at = unpack(call('HMGET', P .. 'batch:' .. id, BATCH.profile,
+  BATCH.account, BATCH.numbers, BATCH.kind, BATCH.sent_at, BATCH.directions, BATCH.claimed_at))
 
 if said.password then -- shown once by the API, so it is kept whoever has the batch now
   call('HSET', P .. 'secret:' .. said.password.profile, said.password.field,
@@ -48,18 +48,22 @@ for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
 -- Look first.
 local entries = {}
 for _, n in ipairs(numbers) do
-  local wish, again, contended, attempts, verify, crashes, forced, known_absent, error_code, met_403, failed_whole_at, unread,
-    attached_under = unpack(call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify, E.crashes, E.forced,
-    E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under))
+  local wish, again, contended, attempts, verify, crashes, forced, known_absent, error_code, met_403, failed_whole_at,
+    unread, attached_under = unpack(call('HMGET', entry_key(p, n), E.wish, E.again, E.contended, E.attempts, E.verify,
+      E.crashes, E.forced, E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under))
   entries[n] = { wish = wish, again = again, contended = contended, attempts = attempts, check = verify == VERIFY.check,
-    doubt = verify == VERIFY.in_doubt, failed_whole_at = tonumber(failed_whole_at or nil), attached_under = attached_under,
-    sent = sent and not unsent[n],
-    marked = wish or again or attempts or verify or crashes or forced or known_absent or error_code or met_403 or failed_whole_at or unread }
+    doubt = verify == VERIFY.in_doubt, failed_whole_at = tonumber(failed_whole_at or nil),
+      attached_under = attached_under, sent = sent and not unsent[n],
+    marked = wish or again or attempts or verify or crashes or forced or known_absent or error_code or met_403
+      or failed_whole_at or unread }
 end
 local account_key = P .. 'account:' .. a
 local healthy_at, open_until = unpack(call('HMGET', account_key, ACCOUNT.healthy_at, ACCOUNT.open_until))
 healthy_at = tonumber(healthy_at or nil)
-if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: who was answered when is not known
+-- the clock has stepped back: who was answered when is not known
+if healthy_at and healthy_at > NOW then
+  healthy_at = nil
+end
 
 -- The call failed as a whole, and others of the account, sent since its numbers last failed so, did not: they are suspects.
 local function are_suspects()
@@ -92,8 +96,12 @@ end
 local function attach(n, key, e)
   local tells = e.sent or not e.check -- that what was attached is still there says nothing of calls
   if tells then n_attached = n_attached + 1 end
-  call('HSET', key, E.state, STATE.attached, E.updated_at, NOW, E.attached_under, said.fp, E.attempts_needed, (tonumber(e.attempts) or 0) + 1)
-  if e.marked then call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer) end
+  call('HSET', key, E.state, STATE.attached, E.updated_at, NOW, E.attached_under, said.fp, E.attempts_needed,
+    (tonumber(e.attempts) or 0) + 1)
+  if e.marked then
+    call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish,
+      E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer)
+  end
   if e.again then
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.verify, VERIFY.check)
     if e.again == AGAIN.forced then call('HSET', key, E.forced, 1) end
@@ -143,7 +151,8 @@ end
 local function try_again(n, key, e, o, in_doubt)
   local at = not_before(o.at)
   local free = o.free
-  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW, E.error_code, o.code, E.api_code, o.api_code, E.message, o.message, E.answer, o.answer,
+  call('HSET', key, E.state, STATE.queued, E.next_at, at, E.updated_at, NOW, E.error_code, o.code, E.api_code,
+    o.api_code, E.message, o.message, E.answer, o.answer,
     free and E.failed_whole_at or E.attempts, free and NOW or (tonumber(e.attempts) or 0) + 1)
   if o.unread then call('HINCRBY', key, E.unread, 1) elseif e.marked then call('HDEL', key, E.unread) end
   note_doubt(n, key, e, in_doubt)
@@ -162,7 +171,10 @@ end
 
 local function bury(n, key, e, o)
   -- refused: nothing is in doubt, and there is nothing left to check
-  if e.marked then call('HDEL', key, E.attempts, E.crashes, E.again, E.forced, E.verify, E.sent_at, E.known_absent, E.failed_whole_at, E.unread) end
+  if e.marked then
+    call('HDEL', key, E.attempts, E.crashes, E.again, E.forced, E.verify, E.sent_at, E.known_absent,
+      E.failed_whole_at, E.unread)
+  end
   if e.again then -- a newer event came while it was under way: it counts
     note_error(key, o)
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW)
@@ -170,7 +182,8 @@ local function bury(n, key, e, o)
     move(p, STATE.attaching, STATE.queued)
     call('RPUSH', P .. 'ready:' .. p, n)
   else
-    call('HSET', key, E.state, STATE.dead, E.dead_code, o.dead_code, E.dead_at, NOW, E.updated_at, NOW, E.attempts, (tonumber(e.attempts) or 0) + 1,
+    call('HSET', key, E.state, STATE.dead, E.dead_code, o.dead_code, E.dead_at, NOW, E.updated_at, NOW, E.attempts,
+      (tonumber(e.attempts) or 0) + 1,
       E.error_code, o.code, E.api_code, o.api_code, E.message, o.message, E.answer, o.answer)
     move(p, STATE.attaching, STATE.dead)
     dead[#dead + 1] = NOW
@@ -220,7 +233,9 @@ for _, n in ipairs(numbers) do
   if n == canary then canary_said, canary_words = is_refusal(o) and 'refused' or what, o.message end
   if over then
     local state = stays and STATE.attached or e.wish
-    if e.wish == STATE.superseded then call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued) end
+    if e.wish == STATE.superseded then
+      call('HSET', key, E.superseded_in, what == 'attached' and STATE.attached or STATE.queued)
+    end
     if what == 'attached' then call('HSET', key, E.attached_under, said.fp) end
     close(n, key, e, state, not stays and (what == 'in_doubt' or (what == 'released' and e.doubt)))
     if state == STATE.dropped then release(a, n, p, dirs, tried or e.attached_under) end
@@ -243,7 +258,9 @@ for _, n in ipairs(numbers) do
     put_back(n, key, o)
     carry(key, e)
   end
-  if (e.contended or moved_meanwhile) and tried and (over or what == 'attached' or what == 'dead') then reassert(a, n, p, dirs) end
+  if (e.contended or moved_meanwhile) and tried and (over or what == 'attached' or what == 'dead') then
+    reassert(a, n, p, dirs)
+  end
 end
 
 if #retries > 0 then call('ZADD', P .. 'retry:' .. p, unpack(retries)) end
@@ -309,12 +326,19 @@ end
 local function send_canary()
   if not pol.last_attached then return forget_alike(p, pol) end
   local key = entry_key(p, pol.last_attached)
-  local state, attached_under, stale_place, contended = unpack(call('HMGET', key, E.state, E.attached_under, E.stale_place, E.contended))
+  local state, attached_under, stale_place, contended = unpack(call('HMGET', key, E.state, E.attached_under,
+    E.stale_place, E.contended))
   local has_been_asked = state == STATE.dead and call('SISMEMBER', ALIKE, pol.last_attached) == 1
   if has_been_asked then return pause_profile(said.refused.reason) end
   local is_alike = attached_under == said.fp and not contended
-  if is_alike and (state == STATE.queued or state == STATE.attaching) then return end -- it goes by itself; what comes of it tells
-  if not is_alike or state ~= STATE.attached or stale_place then return forget_alike(p, pol) end -- nobody to ask: the numbers stand as they are
+  -- it goes by itself; what comes of it tells
+  if is_alike and (state == STATE.queued or state == STATE.attaching) then
+    return
+  end
+  -- nobody to ask: the numbers stand as they are
+  if not is_alike or state ~= STATE.attached or stale_place then
+    return forget_alike(p, pol)
+  end
   call('HSET', policy_key, POLICY.canary, pol.last_attached)
   pol.canary = pol.last_attached
   call('HSET', key, E.state, STATE.queued, E.forced, 1, E.verify, VERIFY.check, E.queued_at, NOW, E.updated_at, NOW)
@@ -325,7 +349,11 @@ end
 if pol and canary_said == 'refused' then
   pause_profile('an attached number, sent again, was told: ' .. (canary_words or ''))
 elseif pol and n_attached > 0 then
-  if last_attached then call('HSET', policy_key, POLICY.succeeded_under, said.fp, POLICY.last_attached, last_attached) else call('HSET', policy_key, POLICY.succeeded_under, said.fp) end
+  if last_attached then
+    call('HSET', policy_key, POLICY.succeeded_under, said.fp, POLICY.last_attached, last_attached)
+  else
+    call('HSET', policy_key, POLICY.succeeded_under, said.fp)
+  end
   if pol.alike_under or canary_said then forget_alike(p, pol) end
 elseif pol and said.refused and pol.fingerprint == said.fp and pol.refused then
   absolve(said.refused.numbers) -- this call was out already when the profile was paused

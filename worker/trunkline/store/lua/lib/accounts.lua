@@ -12,7 +12,8 @@ local function account(a)
   next_slot, probe_lease = tonumber(next_slot) or 0, tonumber(probe_lease)
   if next_slot > NOW + AHEAD + max_calls * interval + FUTURE then next_slot = NOW end
   if probe_lease and probe_lease > NOW + FUTURE then probe_lease = nil end
-  return { max_calls = half_open and 1 or max_calls, interval = interval, calls = tonumber(calls) or 0, next_slot = next_slot,
+  return { max_calls = half_open and 1 or max_calls, interval = interval, calls = tonumber(calls) or 0,
+    next_slot = next_slot,
     paused = paused, open_until = tonumber(open_until), probe_lease = probe_lease, half_open = half_open,
     trips = tonumber(trips) or 0 }
 end

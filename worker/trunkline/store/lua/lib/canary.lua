@@ -5,7 +5,8 @@
 -- The canary says no more: it stays attached as it was, and waits for a check where an event asked for it meanwhile.
 local function keep_attached(p, n, again)
   local key = entry_key(p, n)
-  call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403, E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer)
+  call('HDEL', key, E.attempts, E.crashes, E.verify, E.sent_at, E.known_absent, E.forced, E.again, E.wish, E.met_403,
+    E.failed_whole_at, E.unread, E.error_code, E.api_code, E.message, E.answer)
   if again then
     call('HSET', key, E.state, STATE.queued, E.queued_at, NOW, E.updated_at, NOW, E.verify, VERIFY.check)
     if again == AGAIN.forced then call('HSET', key, E.forced, 1) end

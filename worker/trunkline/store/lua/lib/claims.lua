@@ -136,7 +136,8 @@ end
 -- A newer claim took every direction of this profile's entry.
 local function supersede(a, p, n)
   local key = entry_key(p, n)
-  local s, next_at, contended, attempts, verify = unpack(call('HMGET', key, E.state, E.next_at, E.contended, E.attempts, E.verify))
+  local s, next_at, contended, attempts, verify = unpack(call('HMGET', key, E.state, E.next_at, E.contended,
+    E.attempts, E.verify))
   if s == STATE.attaching then call('HSET', key, E.wish, STATE.superseded); return end
   if s ~= STATE.queued and s ~= STATE.attached and s ~= STATE.dead then return end
   if s == STATE.queued then
@@ -154,7 +155,8 @@ end
 -- A superseded entry owns a direction again. `untouched`: nothing was sent by whoever had it meanwhile.
 local function restore(p, n, untouched)
   local key = entry_key(p, n)
-  local state, stale_place, superseded_in, wish = unpack(call('HMGET', key, E.state, E.stale_place, E.superseded_in, E.wish))
+  local state, stale_place, superseded_in, wish = unpack(call('HMGET', key, E.state, E.stale_place, E.superseded_in,
+    E.wish))
   if state == STATE.attaching and wish == STATE.superseded then
     call('HDEL', key, E.wish)
     return true
@@ -255,7 +257,10 @@ local function release(a, n, p, dirs, sent)
   if not sent then return given end
   reassert(a, n, p, dirs)
   for _, other in ipairs(accounts_of(p)) do
-    if other ~= a then reassert(other, n, p, 'io') end -- where it was before it moved, and nobody knows for which directions
+    -- where it was before it moved, and nobody knows for which directions
+    if other ~= a then
+      reassert(other, n, p, 'io')
+    end
   end
   return given
 end

@@ -49,7 +49,8 @@ local call = redis.call
 local SCHEMA = 2 -- what these scripts write
 local least = tonumber(call('HGET', P .. 'meta', 'least') or nil)
 if least and least > SCHEMA then
-  return redis.error_reply('TRUNKLINEOLD this program writes schema ' .. SCHEMA .. ', and the store takes ' .. least .. ' or newer')
+  return redis.error_reply('TRUNKLINEOLD this program writes schema ' .. SCHEMA .. ', and the store takes ' .. least
+    .. ' or newer')
 end
 local NOW = tonumber(ARGV[1])
 if not NOW then
@@ -57,8 +58,8 @@ if not NOW then
   NOW = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
-local BOOK_OF = { [STATE.queued] = 'queued', [STATE.attaching] = 'attaching', [STATE.attached] = 'attached', [STATE.dead] = 'dead',
-  [STATE.superseded] = 'superseded', [STATE.dropped] = 'dropped' }
+local BOOK_OF = { [STATE.queued] = 'queued', [STATE.attaching] = 'attaching', [STATE.attached] = 'attached',
+  [STATE.dead] = 'dead', [STATE.superseded] = 'superseded', [STATE.dropped] = 'dropped' }
 local STEP = 2000 -- ms back that are no jitter of the clock
 local FUTURE = 60000 -- ms ahead of the clock that no time of ours can be: the clock stood wrong when it was written
 

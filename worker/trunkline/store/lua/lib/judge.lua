@@ -36,7 +36,8 @@ end
 
 -- Every place of the number; `whole` unless its lists are too long to be looked through.
 local function facts(p, n)
-  local state, next_at, stale_place, queued_at = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at, E.stale_place, E.queued_at))
+  local state, next_at, stale_place, queued_at = unpack(call('HMGET', entry_key(p, n), E.state, E.next_at,
+    E.stale_place, E.queued_at))
   local ready, split = P .. 'ready:' .. p, P .. 'split:' .. p
   local f = { exists = call('EXISTS', entry_key(p, n)) == 1, s = state, at = next_at, stale = stale_place,
     queued = queued_at, name = p .. ' ' .. n,
@@ -110,7 +111,9 @@ local function adrift(a, from)
     if b.a == a then for _, n in ipairs(lines(b.n)) do carried[n] = true end end
   end
   for i = from, #ARGV do
-    if not carried[ARGV[i]] and call('SISMEMBER', P .. 'inflight:' .. a, ARGV[i]) == 1 then found[#found + 1] = ARGV[i] end
+    if not carried[ARGV[i]] and call('SISMEMBER', P .. 'inflight:' .. a, ARGV[i]) == 1 then
+      found[#found + 1] = ARGV[i]
+    end
   end
   return found
 end
@@ -153,6 +156,7 @@ local function books_of(p)
   local flat, said = call('HGETALL', P .. 'books:' .. p), {}
   for i = 1, #flat, 2 do said[#said + 1] = flat[i] .. '=' .. flat[i + 1] end
   table.sort(said)
-  said[#said + 1] = 'tat=' .. (pol and (pol.account .. ' ' .. (call('HGET', P .. 'account:' .. pol.account, ACCOUNT.next_slot) or '')) or '')
+  said[#said + 1] = 'tat=' .. (pol and (pol.account .. ' ' .. (call('HGET', P .. 'account:' .. pol.account,
+    ACCOUNT.next_slot) or '')) or '')
   return table.concat(said, '\n')
 end

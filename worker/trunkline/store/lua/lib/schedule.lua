@@ -25,9 +25,11 @@ local function due_time(p, pol)
   if ready >= pol.size then return NOW end
   local due = nil
   if ready > 0 then
-    local state, queued_at = unpack(call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), E.state, E.queued_at))
+    local state, queued_at = unpack(call('HMGET', entry_key(p, call('LINDEX', P .. 'ready:' .. p, 0)), E.state,
+      E.queued_at))
     local since = state == STATE.queued and tonumber(queued_at) or NOW
-    due = state == STATE.queued and since <= NOW + STEP and since + pol.wait or NOW -- queued later than now: the clock has stepped back
+    -- queued later than now: the clock has stepped back
+    due = state == STATE.queued and since <= NOW + STEP and since + pol.wait or NOW
   end
   local first = call('ZRANGE', P .. 'retry:' .. p, 0, 0, 'WITHSCORES')
   if first[1] then
