@@ -238,7 +238,7 @@ class Fleet:
     def rests(self, *profiles: str, within: float = PATIENCE_S) -> None:
         """Waits until nothing of these profiles waits, and nothing at all is under way."""
         until(lambda: not self.waits(*profiles), lambda: f"the rest of {profiles}: {self.told()}", within)
-        until(lambda: not self.store.client.zcard("{tl}:leases"), "the end of every lease")
+        until(lambda: not self.store._client.zcard("{tl}:leases"), "the end of every lease")
 
     def is_sound(self) -> None:
         """Nothing is dead, the books balance, the audit finds nothing, no number was in two calls at once."""

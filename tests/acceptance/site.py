@@ -194,7 +194,7 @@ class Site:
 
     def leases(self) -> int:
         """How many batches are under way."""
-        return int(self.store.client.zcard("{tl}:leases"))
+        return int(self.store._client.zcard("{tl}:leases"))
 
     def dump(self) -> dict[bytes, bytes]:
         """Every key of the store by URL, byte for byte, but for what workers say of themselves meanwhile."""
@@ -208,7 +208,7 @@ class Site:
 
         def pid() -> int:
             try:
-                return int(self.store.client.info("server")["process_id"])
+                return int(self.store._client.info("server")["process_id"])
             except redis.ConnectionError:
                 return 0
 

@@ -164,7 +164,7 @@ def test_profile_secret_prints_the_last_password_or_all_with_what_they_were_said
     for at_ms, said, numbers in ((1_000, "pbx-first", list(PBX.numbers)), (2_000, "pbx-last", [])):
         sealed = vault.seal(PBX.name, SecretStr(said))
         kept = {"at": at_ms, "sealed": sealed.text, "batch": "1-a", "numbers": numbers}
-        stage.store.client.hset(f"{{tl}}:secret:{PBX.name}", sealed.field, json.dumps(kept))
+        stage.store._client.hset(f"{{tl}}:secret:{PBX.name}", sealed.field, json.dumps(kept))
     last = stage.trunkline("profile", "secret", PBX.name)
     assert (last.code, last.out) == (0, "pbx-last\n")
     assert "an earlier one is of 1970-01-01T00:00:01.000Z; --all" in last.err

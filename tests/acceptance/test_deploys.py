@@ -399,8 +399,8 @@ def host(fleet: Fleet, name: str, size: Size) -> Configuration:
 
 def of_profile(fleet: Fleet, profile: str) -> dict[str, str]:
     """What is published of a profile and of its account of the same name, but for its progress."""
-    policy: Any = fleet.store.client.hgetall(f"{{tl}}:policy:{profile}")
-    account: Any = fleet.store.client.hmget(f"{{tl}}:account:{profile}", "cap", "iv")
+    policy: Any = fleet.store._client.hgetall(f"{{tl}}:policy:{profile}")
+    account: Any = fleet.store._client.hmget(f"{{tl}}:account:{profile}", "cap", "iv")
     return {name: policy[name] for name in ("a", "s", "w", "fp", "d", "dg")} | {"account": str(account)}
 
 
@@ -457,7 +457,7 @@ def rates(fleet: Fleet, feeds: tuple[Feed, ...], size: Size) -> dict[str, Window
 def waits_for_nobody(fleet: Fleet) -> str:
     """A number of x that waits."""
     until(lambda: not fleet.counts("x")["attaching"], "the end of the calls of x")
-    numbers: Any = fleet.store.client.lrange("{tl}:ready:x", -1, -1)
+    numbers: Any = fleet.store._client.lrange("{tl}:ready:x", -1, -1)
     return str(numbers[0])
 
 

@@ -168,7 +168,7 @@ def test_every_command_prints_what_the_page_says(
     it = played[page]
     monkeypatch.chdir(it.folder)
     monkeypatch.setattr(logs, "configure", lambda **_: None)  # else the logs of this process go where a command's did
-    site.store.client.flushdb()
+    site.store._client.flushdb()
     site.store.publish(policies_of(settings_with({})))
     told = [curled(words, site) if words[0] == "curl" else tried(words, it) for words, _ in it.commands]
     assert told == [text.strip() for _, text in it.commands]

@@ -16,10 +16,9 @@ from support.servers import Server
 from support.store_audit import audit
 from trunkline.lifecycle import State
 from trunkline.sandbox import Sandbox, SandboxRules
-from trunkline.store import Store
+from trunkline.store import Store, checkpoints
 from trunkline.store.model import Batch, Settlement
 from trunkline.store.queries import books, entries_of
-from trunkline_producers.reconcile import checkpoints
 
 NUMBERS = us_numbers(8)
 CONFIGURATION = f"""
@@ -119,7 +118,7 @@ def test_rehearsed_killed_in_the_middle_continued_and_run_again(
     assert (rehearsed.code, rehearsed.out.splitlines()[:-1]) == (0, NUMBERS)
     assert rehearsed.out.splitlines()[-1] == "telnyx: 8 numbers, 8 missing, 8 would be enqueued"
     assert "no key of the account default is at hand" in rehearsed.err
-    assert store.client.keys() == ["{tl}:meta"], "nothing but the version of the data"
+    assert store._client.keys() == ["{tl}:meta"], "nothing but the version of the data"
 
     with answering(stuck_at_page_3) as (url, seen):
         configure(url)

@@ -321,7 +321,7 @@ def test_no_repr_holds_a_secret(play: Play) -> None:
         settings, profile, login, *profile.directions, *login.directions, *settings.accounts.values(), settings.store,
         settings.server, BlandApi(settings.accounts["echo"]), Exchange(400, {"location": KEY}, said),
         read_envelope(said), embedded, embedded.client(), embedded.connection_pool(), store, store.store,
-        store.store.client, store.broker_client.connection_pool, Vault(store.store, settings.secret_key),
+        store.store._client, store.broker_client.connection_pool, Vault(store.store, settings.secret_key),
         Enqueuer.from_settings(store.store, settings), SandboxRules(api_key=KEY),
     ]  # fmt: skip
     store.close()

@@ -62,7 +62,7 @@ class Place:
             return dict.fromkeys(("accepted", "queued", "attached", "dead"), 0)
 
     def in_retry(self) -> int:
-        return int(self.store.client.zcard("{tl}:retry:support"))
+        return int(self.store._client.zcard("{tl}:retry:support"))
 
     def steps_to(self, seconds: int) -> None:
         """The clock is off by so much from now on."""
@@ -71,7 +71,7 @@ class Place:
         until(lambda: abs(self.now_s() - before) > HOUR_S / 2, "a clock that stepped")
 
     def now_s(self) -> int:
-        return int(self.store.client.time()[0])
+        return int(self.store._client.time()[0])
 
     def all_attached(self) -> bool:
         totals = self.totals()
@@ -137,7 +137,7 @@ def test_after_the_clock_stepped_by_an_hour_everything_is_attached_as_if_it_had_
     assert place.totals()["dead"] == 0
     place.push(1_000, 20)
     until(place.all_attached, lambda: f"what came after the step: {place.totals()}", within=SETTLED_WITHIN_S)
-    until(lambda: place.store.client.zcard("{tl}:leases") == 0, "the end of every lease")
+    until(lambda: place.store._client.zcard("{tl}:leases") == 0, "the end of every lease")
     audited = place.trunkline("audit")
     assert (audited.code, audit(place.store)) == (0, []), audited.out
     assert "Traceback" not in place.worker.log.read_text("utf-8")

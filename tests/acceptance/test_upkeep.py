@@ -44,7 +44,7 @@ def test_a_repair_says_what_it_mended(place: Place) -> None:
     place.store.versions()
     publish(place.store)
     push(place.store, NUMBER)
-    place.store.client.delete("{tl}:ready:support")
+    place.store._client.delete("{tl}:ready:support")
     found = place.trunkline("audit")
     assert found.code == 1
     assert found.out.startswith(f"{NUMBER} of support is queued and waits nowhere, so nobody would call it\n")
@@ -61,7 +61,7 @@ def test_what_is_left_after_a_repair_is_exit_code_1(place: Place) -> None:
     place.store.versions()
     publish(place.store)
     push(place.store, NUMBER)
-    place.store.client.hset(f"{{tl}}:entry:support:{NUMBER}", "s", "?")
+    place.store._client.hset(f"{{tl}}:entry:support:{NUMBER}", "s", "?")
     mended = place.trunkline("audit", "--repair")
     assert mended.code == 1
     assert f"{NUMBER} of support has no state that this program knows" in mended.out
@@ -90,8 +90,8 @@ def test_a_migration_beside_a_batch_of_the_earlier_version_is_refused(place: Pla
     old.publish(POLICIES)
     old.push([delivery([("support", NUMBER)], occurred_ms=1)])
     govern(place.store, POLICIES)
-    place.store.client.zadd("{tl}:due:default", {"support": 1})
-    place.store.client.zadd("{tl}:due", {"default": 1})
+    place.store._client.zadd("{tl}:due:default", {"support": 1})
+    place.store._client.zadd("{tl}:due", {"default": 1})
     assert old.claim(60_000) is not None
     refused = place.trunkline("store", "migrate")
     assert (refused.code, refused.out) == (1, "")

@@ -118,7 +118,7 @@ class Watch:
 
 def commands(opened: Opened) -> int:
     """How many commands the server has run, those inside scripts too."""
-    return int(opened.store.client.info("stats")["total_commands_processed"])
+    return int(opened.store._client.info("stats")["total_commands_processed"])
 
 
 def cpu_of(pid: int) -> float:
@@ -129,7 +129,7 @@ def cpu_of(pid: int) -> float:
 
 def memory(opened: Opened) -> int:
     """Bytes the server has allocated."""
-    return int(opened.store.client.info("memory")["used_memory"])
+    return int(opened.store._client.info("memory")["used_memory"])
 
 
 def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             watching = Thread(target=watch.run)
             watching.start()
             pids = {"producer": [os.getpid()], "workers": supervisor.pids(), "stand-in": [stand_in_pid]}
-            pids["store"] = [int(opened.store.client.info("server")["process_id"])]
+            pids["store"] = [int(opened.store._client.info("server")["process_id"])]
             used = {who: sum(map(cpu_of, each)) for who, each in pids.items()}
             started = time.perf_counter()
             summary = enqueuer.enqueue(batch)
@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             ("numbers the stand-in failed", f"{stats['attach']['failed']:,}", ""),
             ("idle commands a second", f"{idle:.1f}", "25 or fewer"),
         ]
-        opened.store.client.flushall()
+        opened.store._client.flushall()
         opened.store.publish(policies_of(settings))
         time.sleep(1)
         empty = memory(opened)

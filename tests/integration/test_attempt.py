@@ -160,7 +160,7 @@ def test_a_register_password_travels_sealed_with_the_settlement(store: Store) ->
     assert told.password is not None
     assert "pbx-password" not in repr(told)
     assert not told.password_lost
-    assert list(store.client.scan_iter("{tl}:secret:*")) == []
+    assert list(store._client.scan_iter("{tl}:secret:*")) == []
 
 
 def test_a_register_password_that_went_with_a_lost_answer_is_said_to_be_lost(store: Store) -> None:

@@ -36,7 +36,7 @@ def test_the_hints_are_in_the_next_database(valkey: Server, tail: str, db: int) 
 
 def test_a_unix_socket_works(tmp_path: Path) -> None:
     with running("valkey", tmp_path, unixsocket=str(tmp_path / "s")), opened(f"unix://{tmp_path / 's'}?db=2") as found:
-        assert found.store.client.ping()
+        assert found.store._client.ping()
         examine_broker(found.broker_client)
         assert found.broker_client.connection_pool.connection_kwargs["db"] == 3
 

@@ -52,7 +52,7 @@ def site(valkey: Server) -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def _empty(site: Site) -> None:
     """Nothing is in the store but the profiles."""
-    site.store.client.flushdb()
+    site.store._client.flushdb()
     site.store.publish(policies_of(settings_with({})))
 
 
@@ -304,7 +304,7 @@ def test_tokens_and_sessions_are_never_kept(site: Site) -> None:
         (rejection,) = rejections.listed(site.store, source=name)
         assert secret_text not in rejection.body
         assert b"[redacted]" in rejection.body
-    everything = " ".join(str(site.store.client.dump(name)) for name in site.store.client.scan_iter("*"))
+    everything = " ".join(str(site.store._client.dump(name)) for name in site.store._client.scan_iter("*"))
     assert "SESSION" not in everything
 
 

@@ -43,7 +43,7 @@ class Counting(Store):
     """A store that counts its pushes, and holds them up while it is told to."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store.client)
+        super().__init__(store._client)
         self.now_ms = store.now_ms
         self.pushes: list[int] = []
         self.reached, self.go = Event(), Event()
@@ -216,7 +216,7 @@ def test_one_who_stops_waiting_stops_neither_the_push_nor_the_others(counting: C
 def test_a_store_that_goes_away_is_said_to_everybody_who_waits(store: Store) -> None:
     async def work(enqueuer: AsyncEnqueuer) -> list[Summary | BaseException]:
         away = redis.Redis(host=HOST, port=1, **CONNECTION)
-        store.client = away
+        store._client = away
         tasks = [enqueuer.enqueue([event(index)]) for index in range(5)]
         results = await asyncio.gather(*tasks, return_exceptions=True)
         away.close()

@@ -82,7 +82,7 @@ def test_after_a_failover_the_first_refusal_drops_every_connection_to_the_old_se
         store = found.store
         publish(store)
         push(store, number(1))
-        hold_connections(store.client)
+        hold_connections(store._client)
         pair.fail_over()
         with pytest.raises(StoreUnavailable, match="read-only"):
             push(store, number(2))
@@ -107,7 +107,7 @@ def test_half_open_connections_cost_one_short_wait_whichever_thread_finds_them(v
     with Switch(valkey.port) as switch, opened(switch.url) as found:
         store = found.store
         publish(store)
-        hold_connections(store.client)
+        hold_connections(store._client)
         assert switch.forget() >= AT_ONCE
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match="does not answer"):
@@ -124,6 +124,6 @@ def test_a_connection_that_went_half_open_during_a_pause_is_replaced_before_it_i
     with Switch(valkey.port) as switch, opened(switch.url) as found:
         store = found.store
         publish(store)
-        hold_connections(store.client)
+        hold_connections(store._client)
         switch.forget()
         store.look(1)

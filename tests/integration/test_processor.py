@@ -162,7 +162,7 @@ class Losing(Store):
 
 @pytest.mark.parametrize("counted", [True, False])
 def test_a_settlement_whose_reply_was_lost_is_repeated_and_is_not_stale(store: Store, counted: bool) -> None:
-    losing = Losing(store.client)
+    losing = Losing(store._client)
     losing.now_ms, losing.counted = store.now_ms, counted
     with working(losing) as worker:
         push(losing, ONE)
@@ -182,7 +182,7 @@ class Late(Losing):
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_settlement_that_comes_after_the_lease_is_stale_lost_replies_or_not(store: Store, lost: int) -> None:
-    late = Late(store.client)
+    late = Late(store._client)
     late.now_ms, late.counted, late.lost = store.now_ms, False, lost
     with working(late, lease_s=0.2) as worker:
         push(late, ONE)

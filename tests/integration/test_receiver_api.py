@@ -56,7 +56,7 @@ def shared(valkey: Server) -> Iterator[Site]:
 @pytest.fixture
 def site(shared: Site) -> Site:
     """The receiver of this file, its store as after its start."""
-    shared.store.client.flushdb()
+    shared.store._client.flushdb()
     shared.store.publish(policies_of(settings_with({})))
     return shared
 

@@ -56,7 +56,7 @@ class Held(Store):
     """A store whose pushes wait, once `hold` is set, until they are let go."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store.client)
+        super().__init__(store._client)
         self.now_ms = store.now_ms
         self.hold, self.reached, self.go = Event(), Event(), Event()
 

@@ -17,14 +17,13 @@ from trunkline.config.settings import Settings, load
 from trunkline.events.event import EPOCH, NumberEvent
 from trunkline.lifecycle import RefusalCode, State
 from trunkline.schema import Secret
-from trunkline.store import Store
+from trunkline.store import Store, checkpoints
 from trunkline.store.model import Batch, Disposition, Settlement
 from trunkline.store.queries import entries_of, entries_of_each
 from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable
 from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
-from trunkline_producers.reconcile import checkpoints
 from trunkline_producers.reconcile.decide import Listed, nothing_listed
 from trunkline_producers.reconcile.purchases import take_purchases
 from trunkline_producers.reconcile.reconcile import Reconciled, Reconciler, Step
@@ -246,7 +245,7 @@ def claim_or_none(store: Store) -> object:
 
 
 def routes(store: Store, number: str) -> object:
-    return store.client.hgetall(f"{{tl}}:route:default:{number}")
+    return store._client.hgetall(f"{{tl}}:route:default:{number}")
 
 
 def test_without_a_listing_the_books_alone_count(store: Store, enqueuer: Enqueuer, run: Run) -> None:
@@ -288,7 +287,7 @@ def test_a_refused_key_does_not_cost_the_place(store: Store, run: Run) -> None:
 
 def test_a_place_is_kept_for_a_limited_time(store: Store) -> None:
     checkpoints.keep(store, "inventory", "telnyx", "x")
-    ttl = store.client.ttl("{tl}:inventory:telnyx")
+    ttl = store._client.ttl("{tl}:inventory:telnyx")
     assert 0 < int(ttl) <= 24 * 3600
 
 
@@ -377,8 +376,8 @@ def test_a_purchase_that_was_refused_is_taken_once_it_can_be(store: Store, enque
 
 def forget_events(store: Store) -> int:
     """As the store does after seven days; how many there were."""
-    seen = store.client.keys("{tl}:seen:*")
-    return int(store.client.delete(*seen)) if seen else 0
+    seen = store._client.keys("{tl}:seen:*")
+    return int(store._client.delete(*seen)) if seen else 0
 
 
 def test_a_number_that_was_given_back_since_is_passed_over(store: Store, enqueuer: Enqueuer) -> None:

@@ -51,7 +51,7 @@ def test_every_code_has_its_damage() -> None:
 def test_an_account_whose_turn_has_come_is_not_late_though_the_clock_stepped_back_a_little(store: Store) -> None:
     publish(store, wait_ms=0)
     push(store, number(1))
-    store.client.hset(f"{store.prefix}account:default", "tat", (store.now_ms or 0) + 3_600_000)  # written an hour ahead
+    store._client.hset(f"{store.prefix}account:default", "tat", (store.now_ms or 0) + 3_600_000)  # an hour ahead
     go_on(store, 5_000)
     store.resume_account("default")
     go_on(store, -239)
@@ -63,7 +63,7 @@ def test_damage_in_many_numbers_is_seen_in_each(store: Store) -> None:
     publish(store)
     every = [number(index) for index in range(700)]
     push(store, *every)
-    store.client.delete(f"{store.prefix}ready:support")
+    store._client.delete(f"{store.prefix}ready:support")
     assert {each.about[1] for each in audited(store).wrong if each.code == "no_place"} == set(every)
 
 

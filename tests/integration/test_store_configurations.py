@@ -57,7 +57,7 @@ def fleet(store: Store) -> Fleet:
 
 def counts(store: Store, profile: str = "support") -> object:
     """The fingerprint that counts."""
-    return store.client.hget(f"{store.prefix}policy:{profile}", "fp")
+    return store._client.hget(f"{store.prefix}policy:{profile}", "fp")
 
 
 def states(store: Store) -> Mapping[str, State]:
@@ -105,7 +105,7 @@ def test_a_rollback_counts_once_the_last_newer_worker_is_gone(store: Store, flee
 
 def test_after_a_rollback_of_the_store_the_workers_that_live_say_what_counts(store: Store, fleet: Fleet) -> None:
     fleet.start("new", support=policy(version="f1"))
-    store.client.flushdb()
+    store._client.flushdb()
     govern(store, policies(support=policy()))
     Registration(store, policies(support=policy()), worker="only", ttl_ms=TTL_MS).leave()
     go_on(store, 1)
@@ -119,7 +119,7 @@ def test_a_store_that_forgot_both_configurations_still_prefers_the_newer(store: 
     fleet.start("old", support=policy())
     go_on(store, 10)
     fleet.start("new", support=policy(version="f1"))
-    store.client.flushdb()
+    store._client.flushdb()
     for name in ("new", "old", "new", "old"):
         go_on(store, 10)
         fleet.beat(name)
@@ -195,7 +195,7 @@ def test_a_numbers_profiles_are_found_by_its_claims_however_many_profiles_there_
 
 
 def server_commands(store: Store) -> int:
-    return int(store.client.info("stats")["total_commands_processed"])
+    return int(store._client.info("stats")["total_commands_processed"])
 
 
 # Edits

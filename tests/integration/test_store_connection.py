@@ -12,9 +12,11 @@ import pytest
 
 from support.servers import Server, require_redis, running
 from support.store_audit import audit
-from support.store_steps import number, publish, push
-from trunkline.store import Durability, Store, StoreError, StoreUnavailable, StoreUnfit, connect, queries
+from support.store_steps import claim, number, publish, push, sent
+from trunkline.store import Durability, Store, StoreError, StoreUnavailable, StoreUnfit, checkpoints, connect, queries
+from trunkline.store.client import PREFIX
 from trunkline.store.examining import examine
+from trunkline.store.model import SealedPassword, Settlement
 
 DURABLE = {"appendonly": "yes", "appendfsync": "everysec"}
 
@@ -75,6 +77,26 @@ def test_a_push_under_waitaof_is_there_after_the_server_was_killed(tmp_path: Pat
         store = Store(client)
         assert audit(store) == []
         assert queries.books(store).totals["queued"] == 2
+
+
+def test_what_is_said_once_is_on_disk_where_a_push_would_be(tmp_path: Path) -> None:
+    with running("valkey", tmp_path, **DURABLE) as server, server.client() as client:
+        store = Store(client, durability=Durability.waitaof)
+        store.now_ms = 1_790_000_000_000
+        publish(store, wait_ms=0)
+        push(store, number(1))
+        batch = sent(store, claim(store))
+        password = SealedPassword("field", "sealed")
+        settlement = Settlement(batch.fingerprint, attached=(number(1),), password=password, profile=batch.profile)
+        assert store.settle(batch.id, settlement)
+        assert client.waitaof(1, 0, 0) == [1, 0], "the password is on disk"
+        checkpoints.keep(store, "inventory", "telnyx", "page 7")
+        assert client.waitaof(1, 0, 0) == [1, 0], "the place is on disk"
+        server.process.kill()
+        server.process.wait(30)
+    with running("valkey", tmp_path, **DURABLE) as server, server.client() as client:
+        assert client.hexists(f"{PREFIX}secret:{batch.profile}", "field")
+        assert checkpoints.read(Store(client), "inventory", "telnyx") == "page 7"
 
 
 def test_a_disk_that_does_not_answer_in_time_is_not_acknowledged(

@@ -43,7 +43,7 @@ def test_an_entry_that_ends_again_moves_to_the_end_and_takes_no_more_room(store:
     for _ in range(30):
         attach_next(store, 1, 2)
     assert read(store) == [number(1), number(2)]
-    assert store.client.zcard(f"{store.prefix}ended") == 2
+    assert store._client.zcard(f"{store.prefix}ended") == 2
 
 
 def test_what_waits_again_is_passed_over_until_its_next_end(store: Store) -> None:
@@ -58,7 +58,7 @@ def test_what_waits_again_is_passed_over_until_its_next_end(store: Store) -> Non
 def test_a_reader_that_is_ahead_of_a_restored_store_reads_from_the_beginning(store: Store) -> None:
     attach_next(store, 1, 2, 3)
     after = queries.outcomes(store)[-1].sequence
-    store.client.flushdb()
+    store._client.flushdb()
     publish(store, size=1, wait_ms=0)
     attach_next(store, 5)
     assert read(store, after) == [number(5)]
@@ -66,11 +66,11 @@ def test_a_reader_that_is_ahead_of_a_restored_store_reads_from_the_beginning(sto
 
 def test_the_archive_waits_for_a_reader_that_notes_its_cursor(store: Store) -> None:
     attach_next(store, 1, 2)
-    store.client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
+    store._client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
     go_on(store, 2 * DAY_MS)
     assert store.archive(1)[0] == 1
     assert read(store) == [number(2)]
-    store.client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
+    store._client.hset(f"{store.prefix}cursors", "crm", queries.outcomes(store)[0].sequence)
     assert store.archive(1)[0] == 1
 
 

@@ -91,7 +91,7 @@ def test_a_sound_store_is_left_as_it_is(server: Server, store: Store) -> None:
 
 def test_what_nobody_has_under_way_is_in_doubt_and_never_attached(store: Store) -> None:
     batch = furnish(store)
-    store.client.delete(f"{store.prefix}batch:{batch.id}")
+    store._client.delete(f"{store.prefix}batch:{batch.id}")
     assert f"{UNDER_WAY} of support is not attaching any more: it is in doubt" in "\n".join(repaired(store).mended)
     for each in (UNDER_WAY, UNDER_WAY_TOO):
         assert entry(store, each).state is State.queued
@@ -100,7 +100,7 @@ def test_what_nobody_has_under_way_is_in_doubt_and_never_attached(store: Store) 
 
 def test_a_batch_without_a_lease_is_taken_up(store: Store) -> None:
     batch = furnish(store)
-    store.client.zrem(f"{store.prefix}leases", batch.id)
+    store._client.zrem(f"{store.prefix}leases", batch.id)
     repaired(store)
     assert store.reap().numbers == 2
     assert entry(store, UNDER_WAY).state is State.queued
@@ -110,33 +110,33 @@ def test_a_number_keeps_the_first_of_its_places(store: Store) -> None:
     publish(store)
     store.versions()
     push(store, number(1), number(2), number(3))
-    store.client.rpush(f"{store.prefix}ready:support", number(1))
+    store._client.rpush(f"{store.prefix}ready:support", number(1))
     repaired(store)
-    assert store.client.lrange(f"{store.prefix}ready:support", 0, -1) == [number(1), number(2), number(3)]
+    assert store._client.lrange(f"{store.prefix}ready:support", 0, -1) == [number(1), number(2), number(3)]
 
 
 def test_a_retry_without_a_place_goes_when_its_time_comes(store: Store) -> None:
     furnish(store)
-    store.client.delete(f"{store.prefix}retry:support")
+    store._client.delete(f"{store.prefix}retry:support")
     repaired(store)
     at = entry(store, RETRY).next_attempt_ms
     assert at is not None
-    assert store.client.zscore(f"{store.prefix}retry:support", RETRY) == at < FAR
+    assert store._client.zscore(f"{store.prefix}retry:support", RETRY) == at < FAR
 
 
 def test_a_superseded_entry_that_gets_its_claim_takes_nothing_from_the_owner(store: Store) -> None:
     furnish(store)
-    store.client.hset(f"{store.prefix}entry:support:{SUPERSEDED}", "q", FAR)
-    store.client.hdel(f"{store.prefix}route:default:{SUPERSEDED}", "h")
+    store._client.hset(f"{store.prefix}entry:support:{SUPERSEDED}", "q", FAR)
+    store._client.hdel(f"{store.prefix}route:default:{SUPERSEDED}", "h")
     repaired(store)
     for direction in ("i", "o"):
-        owner = str(store.client.hget(f"{store.prefix}route:default:{SUPERSEDED}", direction))
+        owner = str(store._client.hget(f"{store.prefix}route:default:{SUPERSEDED}", direction))
         assert owner.endswith(" other")
 
 
 def test_books_that_were_wrong_say_what_is_there(store: Store) -> None:
     furnish(store)
-    store.client.hset(f"{store.prefix}books:support", mapping={"attached": 0, "dead": 7})
+    store._client.hset(f"{store.prefix}books:support", mapping={"attached": 0, "dead": 7})
     repaired(store)
     counts = next(each.counts for each in queries.books(store).profiles if each.profile == "support")
     assert (counts["attached"], counts["dead"]) == (1, 1)
@@ -144,7 +144,7 @@ def test_books_that_were_wrong_say_what_is_there(store: Store) -> None:
 
 def test_children_go_once_each_after_a_repair(store: Store) -> None:
     furnish(store)
-    store.client.rpush(f"{store.prefix}split:support", f"{SPLIT}\n{SPLIT_TOO}")
+    store._client.rpush(f"{store.prefix}split:support", f"{SPLIT}\n{SPLIT_TOO}")
     repaired(store)
     assert {*numbers_of(claim(store)), *numbers_of(claim(store))} == {SPLIT, SPLIT_TOO}
     assert entry(store, DEAD).state is State.dead

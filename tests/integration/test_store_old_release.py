@@ -206,7 +206,7 @@ def test_the_log_of_ends_has_what_ended_in_the_old_release_in_its_order(store: S
     upgrade(store)
     migrate(store)
     assert [each.entry.number for each in queries.outcomes(store)] == NUMBERS[::-1]
-    assert not store.client.exists(f"{store.prefix}outcomes", f"{store.prefix}closed")
+    assert not store._client.exists(f"{store.prefix}outcomes", f"{store.prefix}closed")
 
 
 def test_what_the_old_release_closed_is_archived_after_the_migration(store: Store, old: OldStore) -> None:
@@ -273,8 +273,8 @@ def test_claims_that_the_old_archive_left_behind_are_taken_away(store: Store, ol
     go_on(store, 10)
     store.push([delivery([("sales", NUMBERS[0]), ("care", NUMBERS[0])])])
     settle_all(store, store)
-    store.client.zadd(f"{store.prefix}closed", {"20000": 20000})
-    store.client.rpush(f"{store.prefix}closed:20000", f"support {NUMBERS[0]}")
+    store._client.zadd(f"{store.prefix}closed", {"20000": 20000})
+    store._client.rpush(f"{store.prefix}closed:20000", f"support {NUMBERS[0]}")
     go_on(store, 3 * DAY_MS)
     assert old.archive(1) == 1
     assert migrate(store).claims_only == 1

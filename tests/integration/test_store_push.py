@@ -52,7 +52,7 @@ def test_the_same_delivery_from_fifty_threads_at_once_is_one_event(store: Store)
 
 def test_an_event_id_is_remembered_for_seven_days(store: Store) -> None:
     store.push([delivery([GOOD], event_id="evt_once")])
-    left = store.client.pttl(f"{PREFIX}seen:test:evt_once")
+    left = store._client.pttl(f"{PREFIX}seen:test:evt_once")
     assert 6.9 * 86_400_000 < int(str(left)) <= 7 * 86_400_000
 
 
@@ -147,9 +147,9 @@ def test_a_push_is_one_round_trip(store: Store, server: Server) -> None:
 
 def test_a_server_that_forgot_the_scripts_is_told_them_again(store: Store) -> None:
     push(store, number(1))
-    store.client.script_flush()
+    store._client.script_flush()
     push(store, number(2))
-    store.client.script_flush()
+    store._client.script_flush()
     assert len(claim(store).numbers) == 2
 
 
@@ -159,7 +159,7 @@ def test_a_store_that_is_not_there_is_unavailable() -> None:
 
 
 def used_memory(store: Store, which: str) -> int:
-    info: dict[str, int] = store.client.info("memory")
+    info: dict[str, int] = store._client.info("memory")
     return info[which]
 
 
@@ -171,12 +171,12 @@ def fill(store: Store) -> None:
 def test_a_server_without_memory_takes_nothing_in_and_lets_everything_else_go_on(store: Store) -> None:
     push(store, *(number(n) for n in range(300)))
     batch = sent(store, claim(store))
-    store.client.config_set("maxmemory", str(used_memory(store, "used_memory") + 200_000))
+    store._client.config_set("maxmemory", str(used_memory(store, "used_memory") + 200_000))
     try:
         with pytest.raises(StoreUnavailable, match="out of memory"):
             fill(store)
         assert is_sound(store)
-        store.client.config_set("maxmemory", "1")
+        store._client.config_set("maxmemory", "1")
         with pytest.raises(StoreUnavailable, match="out of memory"):
             push(store, number(999))
         attach(store, batch)
@@ -189,7 +189,7 @@ def test_a_server_without_memory_takes_nothing_in_and_lets_everything_else_go_on
         assert store.drop_dead([("support", number(150))]) == Dropped(1)
         assert is_sound(store)
     finally:
-        store.client.config_set("maxmemory", "0")
+        store._client.config_set("maxmemory", "0")
     assert is_sound(store)
 
 
@@ -197,7 +197,7 @@ def test_whoever_starts_while_the_server_is_out_of_memory_starts(server: Server,
     """Workers, so that what waits makes room; receivers, so that they say 503 and not nothing at all."""
     configuration = Policies({"default": AccountRule(9, 0)}, {"support": ProfilePolicy("default", 2, 0, "f9", "io")})
     push(store, number(1))
-    store.client.config_set("maxmemory", "1")
+    store._client.config_set("maxmemory", "1")
     try:
         opened = open_store(Settings(store=StoreSettings(url=SecretStr(server.url), acknowledge="memory")))
         opened.store.now_ms = store.now_ms
@@ -207,13 +207,13 @@ def test_whoever_starts_while_the_server_is_out_of_memory_starts(server: Server,
         assert claim(opened.store).fingerprint == "f9"
         opened.close()
     finally:
-        store.client.config_set("maxmemory", "0")
+        store._client.config_set("maxmemory", "0")
 
 
 @pytest.mark.parametrize("first", ["good", "unknown"])
 def test_a_state_of_a_newer_program_fails_the_push_before_anything_of_it_is_written(store: Store, first: str) -> None:
     push(store, number(2))
-    store.client.hset(f"{PREFIX}entry:support:{number(2)}", "s", "w")
+    store._client.hset(f"{PREFIX}entry:support:{number(2)}", "s", "w")
     good, unknown = delivery([GOOD], event_id="evt_1"), delivery([("support", number(2))], event_id="evt_2")
     with pytest.raises(StoreNewer):
         store.push([good, unknown] if first == "good" else [unknown, good])
@@ -247,7 +247,7 @@ def test_profiles_of_a_producer_do_not_overwrite_those_of_a_worker(store: Store)
 
 @pytest.mark.parametrize("first", ["good", "damaged"])
 def test_a_damaged_policy_fails_the_push_before_anything_of_it_is_written(store: Store, first: str) -> None:
-    store.client.set(f"{PREFIX}policy:damaged", "by hand")
+    store._client.set(f"{PREFIX}policy:damaged", "by hand")
     good, damaged = delivery([GOOD], event_id="evt_1"), delivery([("damaged", number(2))], event_id="evt_2")
     with pytest.raises(StoreError):
         store.push([good, damaged] if first == "good" else [damaged, good])

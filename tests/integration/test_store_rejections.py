@@ -166,11 +166,11 @@ def test_what_an_older_release_kept_can_be_read_and_dropped(store: Store) -> Non
         "rejected_sizes": {"telnyx": 9},
     }
     for key, members in old.items():
-        store.client.zadd(f"{PREFIX}{key}", members)
+        store._client.zadd(f"{PREFIX}{key}", members)
     assert is_sound(store)
     assert ids(rejections.listed(store, source="telnyx")) == [1]
     keep(store, rejection(1))
-    assert store.client.exists(*(f"{PREFIX}{key}" for key in old)) == 0, "its indexes go as new ones come"
+    assert store._client.exists(*(f"{PREFIX}{key}" for key in old)) == 0, "its indexes go as new ones come"
     assert rejections.drop(store, [rejection(1).id, rejection(2).id]) == 2
     assert is_sound(store)
 
@@ -216,7 +216,7 @@ def test_one_may_turn_out_to_be_of_another_source(store: Store) -> None:
 def test_the_bound_and_the_books_hold_and_what_was_kept_stays_whatever_comes(
     store: Store, turns: list[tuple[int, str, int, str]]
 ) -> None:
-    store.client.flushdb()
+    store._client.flushdb()
     there: set[str] = set()
     for index, source, size, what in turns:
         one = rejection(index, source=source, body=b"x" * size)
@@ -233,13 +233,13 @@ def test_the_bound_and_the_books_hold_and_what_was_kept_stays_whatever_comes(
 
 def test_a_full_store_keeps_nothing_more_and_still_lets_go(store: Store) -> None:
     keep(store, rejection(1), rejection(2))
-    store.client.config_set("maxmemory", "1")
+    store._client.config_set("maxmemory", "1")
     try:
         with pytest.raises(StoreUnavailable, match="out of memory"):
             keep(store, rejection(3))
         assert rejections.drop(store, [rejection(1).id, rejection(2).id]) == 2
     finally:
-        store.client.config_set("maxmemory", "0")
+        store._client.config_set("maxmemory", "0")
     assert (rejections.bytes_kept(store), is_sound(store)) == (0, True)
 
 
@@ -273,7 +273,7 @@ def test_the_audit_sees_an_index_and_a_count_that_do_not_agree(
     store: Store, command: tuple[str | int, ...], complaint: str
 ) -> None:
     keep(store, rejection(1), rejection(2))
-    store.client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+    store._client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
     assert any(complaint in sentence for sentence in audit(store))
 
 

@@ -55,7 +55,7 @@ def everything(server: Server) -> dict[object, object]:
 
 
 def asks_for_newer(store: Store) -> None:
-    store.client.hset(f"{store.prefix}meta", "least", SCHEMA + 1)
+    store._client.hset(f"{store.prefix}meta", "least", SCHEMA + 1)
 
 
 @pytest.mark.parametrize("script", NAMES)
@@ -98,7 +98,7 @@ def test_who_opens_a_store_first_notes_its_schema(
     server: Server, store: Store, was_there_before_versions: bool, schema: int
 ) -> None:
     if was_there_before_versions:
-        store.client.sadd(f"{store.prefix}policies", "support")
+        store._client.sadd(f"{store.prefix}policies", "support")
     for _ in range(2):
         opened = open_store(settings_for(server))
         assert opened.store.versions().data == schema

@@ -22,7 +22,7 @@ def key(fill: int) -> SecretStr:
 def keep(store: Store, vault: Vault, said: str, *, at_ms: int, **more: Any) -> None:
     """What the store does with a sealed password that comes with a settlement."""
     sealed = vault.seal("pbx", SecretStr(said))
-    store.client.hset(FIELD, sealed.field, json.dumps({"at": at_ms, "sealed": sealed.text, **more}))
+    store._client.hset(FIELD, sealed.field, json.dumps({"at": at_ms, "sealed": sealed.text, **more}))
 
 
 def values(vault: Vault) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_password_is_shown_with_its_time_its_batch_and_its_numbers(store: Stor
 def test_when_one_was_lost_is_told_beside_those_that_were_not(store: Store) -> None:
     vault = Vault(store, key(1))
     keep(store, vault, "some-password", at_ms=1)
-    store.client.hset(FIELD, "lost", "5")
+    store._client.hset(FIELD, "lost", "5")
     assert vault.passwords("pbx")[1] == 5
     assert values(vault) == ["some-password"]
 
@@ -78,7 +78,7 @@ def test_sealing_the_same_twice_gives_the_same_field_and_writes_nothing(store: S
     first, second = (vault.seal("pbx", SecretStr("some-password")) for _ in range(2))
     assert first.field == second.field != vault.seal("pbx", SecretStr("another")).field
     assert "some-password" not in f"{first} {second}"
-    assert store.client.exists(FIELD) == 0
+    assert store._client.exists(FIELD) == 0
 
 
 def test_without_a_key_nothing_is_sealed_and_nothing_shown(store: Store) -> None:

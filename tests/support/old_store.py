@@ -104,7 +104,7 @@ class OldStore:
 
     def _run(self, name: str, *args: str | float) -> Any:
         now = "" if self.store.now_ms is None else self.store.now_ms
-        return self.store.client.eval(script(name), 1, self.store.prefix, now, *args)
+        return self.store._client.eval(script(name), 1, self.store.prefix, now, *args)
 
 
 def _when(said: Disposition) -> str | int:

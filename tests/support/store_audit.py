@@ -24,9 +24,9 @@ def found_at_once(store: Store, clock_slack_ms: int = 0) -> list[str]:
     now = "" if store.now_ms is None else str(store.now_ms)
     script = oracle()
     try:
-        found: Any = store.client.evalsha(script.sha, 1, store.prefix, now, str(clock_slack_ms))
+        found: Any = store._client.evalsha(script.sha, 1, store.prefix, now, str(clock_slack_ms))
     except redis.exceptions.NoScriptError:
-        found = store.client.eval(script.text, 1, store.prefix, now, str(clock_slack_ms))
+        found = store._client.eval(script.text, 1, store.prefix, now, str(clock_slack_ms))
     return list(map(str, found))
 
 

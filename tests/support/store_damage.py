@@ -60,7 +60,7 @@ def raw(*words: str | int) -> Do:
     def do(store: Store, batch: Batch) -> object:
         said = [str(word).replace("BATCH", batch.id) for word in words]
         keys = [store.prefix + word[1:] if word.startswith(":") else word for word in said]
-        return store.client.execute_command(*keys)  # type: ignore[no-untyped-call]  # redis-py's
+        return store._client.execute_command(*keys)  # type: ignore[no-untyped-call]  # redis-py's
 
     return do
 
@@ -78,14 +78,14 @@ def entry(which: str) -> str:
 
 def paused_and_due(store: Store, _: Batch) -> None:
     store.pause_profile("support", "maintenance")
-    store.client.zadd(f"{store.prefix}due:default", {"support": 1})
+    store._client.zadd(f"{store.prefix}due:default", {"support": 1})
 
 
 def another_batch(store: Store, batch: Batch, profile: str = "support") -> None:
     """The numbers under way are in a second batch, too."""
-    fields: Any = store.client.hgetall(f"{store.prefix}batch:{batch.id}")
-    store.client.hset(f"{store.prefix}batch:2-x", mapping={**fields, "p": profile})
-    store.client.zadd(f"{store.prefix}leases", {"2-x": (store.now_ms or 0) + HOUR_MS})
+    fields: Any = store._client.hgetall(f"{store.prefix}batch:{batch.id}")
+    store._client.hset(f"{store.prefix}batch:2-x", mapping={**fields, "p": profile})
+    store._client.zadd(f"{store.prefix}leases", {"2-x": (store.now_ms or 0) + HOUR_MS})
 
 
 def another_profile(store: Store, batch: Batch) -> None:

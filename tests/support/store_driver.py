@@ -297,7 +297,7 @@ class Driver:
         return list(queries.entries(self.store, every))
 
     def _is_contended(self, name: Name) -> bool:
-        return bool(self.store.client.hget(f"{self.store.prefix}entry:{name[0]}:{name[1]}", "x"))
+        return bool(self.store._client.hget(f"{self.store.prefix}entry:{name[0]}:{name[1]}", "x"))
 
     def _log_is_whole(self) -> None:
         """Whoever reads the log of ends from its beginning knows of everything that has ended."""
@@ -356,7 +356,7 @@ class Driver:
                 stops.canary = ""  # it was cancelled, say; a claim that comes by forgets it
 
     def _canary_of(self, profile: str) -> str:
-        return str(self.store.client.hget(f"{self.store.prefix}policy:{profile}", "cw") or "")
+        return str(self.store._client.hget(f"{self.store.prefix}policy:{profile}", "cw") or "")
 
     def _differs(self, name: Name, states: dict[Name, State]) -> bool:
         """Whether the claim did more to an entry than to lease it."""
@@ -364,7 +364,7 @@ class Driver:
         return states[name] is not known and not (known is State.queued and states[name] is State.attaching)
 
     def _claimants(self, account: str, number: str) -> set[str]:
-        texts = self.store.client.hmget(f"{self.store.prefix}route:{account}:{number}", ["i", "o", "h"])
+        texts = self.store._client.hmget(f"{self.store.prefix}route:{account}:{number}", ["i", "o", "h"])
         lines = [line for text in texts if text for line in str(text).split("\n")]
         return {line.partition(" ")[2] for line in lines}
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,22 @@ def test_a_modules_first_line_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES + SCRIPTS, ids=lambda path: "/".join(path.parts[-3:]))
 def test_no_file_is_long_enough_for_two_jobs(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(path.parts[-3:]))
+def test_only_the_store_speaks_to_its_server(path: Path) -> None:
+    outside = "trunkline/store" not in path.as_posix()
+    assert not (outside and re.search(r"store\._client\b", path.read_text("utf-8")))
+
+
+WRITES = re.compile(
+    r"_client\.(?:set|hset|delete|rpush|lpush|zadd|sadd|incr|expire)\w*\(|pipe\.(?:set|hset|delete|zadd)\w*\("
+)
+
+
+def test_what_is_written_goes_through_scripts() -> None:
+    writes = {path.name: WRITES.findall(path.read_text("utf-8")) for path in SOURCES if path.parent.name == "store"}
+    assert {name: len(found) for name, found in writes.items() if found} == {
+        "examining.py": 1,  # a byte that shows whether a write would be taken
+        "migrating.py": 1,  # a mark of version 0.1
+    }

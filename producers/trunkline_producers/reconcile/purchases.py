@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from trunkline.events.event import NumberEvent
-from trunkline.store import Store
+from trunkline.store import Store, checkpoints
 from trunkline_producers.carriers.inventory import AuditLog, Bought, Owned
 from trunkline_producers.enqueue.enqueuer import Summary
-from trunkline_producers.reconcile import checkpoints
 from trunkline_producers.reconcile.reconcile import Enqueues
 
 OVERLAP: Final = timedelta(hours=1)  # asked for again, because logs are late and clocks differ

@@ -13,13 +13,12 @@ from trunkline.events.intake import NumberRules, ProfileRule, take_in
 from trunkline.events.phone import NumberRefused, normalise, spellings
 from trunkline.events.routing import Route
 from trunkline.lifecycle import Refusal, RefusalCode, State
-from trunkline.store import Store
+from trunkline.store import Store, checkpoints
 from trunkline.store.model import Entry
 from trunkline.store.queries import entries_of_each
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Inventory, Owned, Page
 from trunkline_producers.enqueue.enqueuer import Summary
-from trunkline_producers.reconcile import checkpoints
 from trunkline_producers.reconcile.decide import Listed, Skipped, decide, nothing_listed
 
 

@@ -53,7 +53,7 @@ class Scan:
         while True:
             started = time.monotonic()
             with translated():
-                cursor, keys = self._store.client.scan(cursor, match=pattern, count=SCANNED)
+                cursor, keys = self._store._client.scan(cursor, match=pattern, count=SCANNED)
             self._rest(time.monotonic() - started)
             yield from (str(key).removeprefix(prefix) for key in keys)
             if int(cursor) == 0:
@@ -297,7 +297,7 @@ class Auditor:
 
     def _bytes_of_rejections(self) -> int:
         with translated():
-            return int(self._store.client.hget(f"{self._store.prefix}books", "rejected_bytes") or 0)
+            return int(self._store._client.hget(f"{self._store.prefix}books", "rejected_bytes") or 0)
 
     # -- asking
 
@@ -309,21 +309,21 @@ class Auditor:
 
     def _leases(self) -> list[str]:
         with translated():
-            return [str(each) for each in self._store.client.zrange(f"{self._store.prefix}leases", 0, -1)]
+            return [str(each) for each in self._store._client.zrange(f"{self._store.prefix}leases", 0, -1)]
 
     def _in_flight(self, account: str) -> Iterator[str]:
         with translated():
-            for each in self._store.client.sscan_iter(f"{self._store.prefix}inflight:{account}", count=PAGE):
+            for each in self._store._client.sscan_iter(f"{self._store.prefix}inflight:{account}", count=PAGE):
                 yield str(each)
 
     def _scores(self, name: str) -> Iterator[str]:
         with translated():
-            for member, _ in self._store.client.zscan_iter(f"{self._store.prefix}{name}", count=PAGE):
+            for member, _ in self._store._client.zscan_iter(f"{self._store.prefix}{name}", count=PAGE):
                 yield str(member)
 
     def _members(self, name: str) -> list[str]:
         with translated():
-            return sorted(map(str, self._store.client.smembers(f"{self._store.prefix}{name}")))
+            return sorted(map(str, self._store._client.smembers(f"{self._store.prefix}{name}")))
 
 
 def _differences(profile: str, books: str, found: Counter[str]) -> list[Finding]:

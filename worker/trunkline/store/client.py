@@ -63,8 +63,7 @@ class Store:
         max_waiting: int = 2_000_000,
         prefix: str = PREFIX,
     ) -> None:
-        self.client = client
-        self.prefix = prefix
+        self._client = client
         self.durability = durability
         self.max_waiting = max_waiting
         self.prefix = prefix
@@ -115,12 +114,14 @@ class Store:
 
     def settle(self, batch_id: str, settlement: Settlement) -> bool:
         """One outcome for every number, at once. False: the batch is not ours any more, and nothing was changed."""
-        return bool(self._run("settle", batch_id, json.dumps(_settlement(settlement))) == 1)
+        said_once = settlement.password is not None  # the API never repeats it
+        to_disk = said_once and self.durability is Durability.waitaof
+        return bool(self._run("settle", batch_id, json.dumps(_settlement(settlement)), to_disk=to_disk) == 1)
 
     def profile_refused(self, profile: str) -> str | None:
         """Why a profile's automatic pause is on, None if it is not."""
         with translated():
-            reason = self.client.hget(f"{self.prefix}policy:{profile}", "au")
+            reason = self._client.hget(f"{self.prefix}policy:{profile}", "au")
         return None if reason is None else str(reason)
 
     def reap(self, most: int = 16) -> Reaped:
@@ -189,6 +190,10 @@ class Store:
         """Lets go of rejections; how many of them there were."""
         return int(self._run("forget", *ids, to_disk=self.durability is Durability.waitaof))
 
+    def checkpoint(self, name: str, value: str, keep_ms: int) -> None:
+        """Keeps where reading goes on, on disk when it returns where that was asked for; "" forgets it."""
+        self._run("checkpoint", name, value, keep_ms, to_disk=self.durability is Durability.waitaof)
+
     def _drop(self, state: str, entries: Iterable[tuple[str, str]]) -> Dropped:
         done = Dropped()
         for part in _pairs(entries):
@@ -202,9 +207,9 @@ class Store:
             if to_disk:
                 return self._run_to_disk(script, (now, *args))
             try:
-                return self.client.evalsha(script.sha, 1, self.prefix, now, *args)
+                return self._client.evalsha(script.sha, 1, self.prefix, now, *args)
             except redis.exceptions.NoScriptError:
-                return self.client.eval(script.text, 1, self.prefix, now, *args)
+                return self._client.eval(script.text, 1, self.prefix, now, *args)
 
     def _run_to_disk(self, script: scripts.Script, args: tuple[str | bytes | float, ...]) -> Any:
         """Runs a script, then waits for the disk on the connection that wrote: that covers all it wrote before.
@@ -224,7 +229,7 @@ class Store:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        pool = self.client.connection_pool
+        pool = self._client.connection_pool
         connection = pool.get_connection()
         try:
             yield connection

@@ -48,7 +48,7 @@ def refuse_newer(store: Store) -> int | None:
     Only reads, so that it is told of a replica, too. Raises StoreUnavailable and StoreError as every command does.
     """
     with translated():
-        found: Any = store.client.hmget(f"{store.prefix}meta", ["schema", "least"])
+        found: Any = store._client.hmget(f"{store.prefix}meta", ["schema", "least"])
     schema, least = found
     if least is not None and int(least) > SCHEMA:
         raise newer(f"it writes schema {SCHEMA}, and the store takes {least} or newer")
@@ -76,7 +76,7 @@ def try_a_write(store: Store) -> None:
     """
     refuse_newer(store)
     with translated():
-        store.client.set(f"{store.prefix}ready", "1", px=TRACE_MS)
+        store._client.set(f"{store.prefix}ready", "1", px=TRACE_MS)
 
 
 def _of_one_server(info: dict[str, Any]) -> None:

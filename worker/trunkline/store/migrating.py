@@ -58,7 +58,7 @@ def migrate(store: Store, *, rest: Callable[[float], None] = time.sleep) -> Migr
 
     store.versions()
     with translated():
-        store.client.delete(f"{store.prefix}{WRITTEN_BY_OLD}")
+        store._client.delete(f"{store.prefix}{WRITTEN_BY_OLD}")
     ends = claims = entries = 0
     while (said := do("closed", PAGE))[1]:
         ends += said[0]
@@ -73,9 +73,9 @@ def migrate(store: Store, *, rest: Callable[[float], None] = time.sleep) -> Migr
 
 def _refuse_old(store: Store) -> None:
     with translated():
-        has_written = store.client.exists(f"{store.prefix}{WRITTEN_BY_OLD}", f"{store.prefix}closed")
-        leases = [str(each) for each in store.client.zrange(f"{store.prefix}leases", 0, -1)]
-        with store.client.pipeline(transaction=False) as pipe:
+        has_written = store._client.exists(f"{store.prefix}{WRITTEN_BY_OLD}", f"{store.prefix}closed")
+        leases = [str(each) for each in store._client.zrange(f"{store.prefix}leases", 0, -1)]
+        with store._client.pipeline(transaction=False) as pipe:
             for lease in leases:
                 pipe.hmget(f"{store.prefix}batch:{lease}", ["p", "le"])
             batches: list[list[str | None]] = pipe.execute()

@@ -50,7 +50,7 @@ def published(store: Store) -> dict[str, bool]:
     """Every profile that anybody has published, and whether it is bound to a trunk."""
     with translated():
         names = _members(store, "policies")
-        with store.client.pipeline(transaction=False) as pipe:
+        with store._client.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.hget(f"{store.prefix}policy:{name}", "tr")
             bound: list[str | None] = pipe.execute()
@@ -74,7 +74,7 @@ def _names_of_each(store: Store, numbers: list[str]) -> Iterator[tuple[str, str]
     """The (profile, number) that have a claim on one of these numbers, on whichever account."""
     with translated():
         accounts = _members(store, "accounts")
-        schema = store.client.hget(f"{store.prefix}meta", "schema")
+        schema = store._client.hget(f"{store.prefix}meta", "schema")
     if schema is None or int(str(schema)) < SCHEMA:  # not every entry has its claim yet: all profiles are asked
         with translated():
             profiles = _members(store, "policies")
@@ -82,7 +82,7 @@ def _names_of_each(store: Store, numbers: list[str]) -> Iterator[tuple[str, str]
         return
     for start in range(0, len(numbers), PAGE):
         page = numbers[start : start + PAGE]
-        with translated(), store.client.pipeline(transaction=False) as pipe:
+        with translated(), store._client.pipeline(transaction=False) as pipe:
             for number in page:
                 for account in accounts:
                     pipe.hmget(f"{store.prefix}route:{account}:{number}", ["i", "o", "h"])
@@ -146,7 +146,7 @@ def _dead_members(store: Store, after: Position | None) -> Iterator[str]:
     while True:
         since = "-inf" if after is None else repr(after[0])
         with translated():
-            page: Any = store.client.zrangebyscore(
+            page: Any = store._client.zrangebyscore(
                 f"{store.prefix}dead", since, "+inf", start=skip, num=PAGE, withscores=True
             )
         places = [(float(score), str(member)) for member, score in page]
@@ -187,11 +187,11 @@ def outcomes(store: Store, after: int = 0, most: int = 100) -> list[Outcome]:
     """
     found: list[Outcome] = []
     with translated():
-        last = int(store.client.get(f"{store.prefix}sequence") or 0)
+        last = int(store._client.get(f"{store.prefix}sequence") or 0)
     after = after if after <= last else 0
     while not found:
         with translated():
-            page: Any = store.client.zrangebyscore(
+            page: Any = store._client.zrangebyscore(
                 f"{store.prefix}ended", f"({after}", "+inf", start=0, num=most, withscores=True
             )
         if not page:
@@ -205,12 +205,12 @@ def outcomes(store: Store, after: int = 0, most: int = 100) -> list[Outcome]:
 
 
 def _members(store: Store, name: str) -> list[str]:
-    return sorted(map(str, store.client.smembers(f"{store.prefix}{name}")))
+    return sorted(map(str, store._client.smembers(f"{store.prefix}{name}")))
 
 
 def _places(store: Store, profile: str) -> Iterator[str]:
     """Every number in ready, split, retry or a batch of the profile; each once, though it may move meanwhile."""
-    client, prefix = store.client, store.prefix
+    client, prefix = store._client, store.prefix
     given: set[str] = set()
 
     def once(numbers: Iterable[str]) -> Iterator[str]:
@@ -239,7 +239,7 @@ def _list_backwards(store: Store, name: str) -> Iterator[str]:
     last = -1
     while True:
         with translated():
-            page = [str(each) for each in store.client.lrange(f"{store.prefix}{name}", last - PAGE + 1, last)]
+            page = [str(each) for each in store._client.lrange(f"{store.prefix}{name}", last - PAGE + 1, last)]
         yield from reversed(page)
         if len(page) < PAGE:
             return
@@ -254,7 +254,7 @@ def _stepped(text: str | None) -> tuple[int, int] | None:
 def _page(store: Store, page: list[tuple[str, str]]) -> Iterator[Entry]:
     if not page:
         return
-    with translated(), store.client.pipeline(transaction=False) as pipe:
+    with translated(), store._client.pipeline(transaction=False) as pipe:
         for profile, number in page:
             pipe.hgetall(f"{store.prefix}entry:{profile}:{number}")
         replies: list[dict[str, str]] = pipe.execute()

@@ -94,7 +94,7 @@ class Registration:
 
     def _names(self) -> tuple[list[str], list[str]]:
         """The accounts and profiles of every configuration that a living worker has."""
-        client, prefix = self._store.client, self._store.prefix
+        client, prefix = self._store._client, self._store.prefix
         accounts: dict[str, None] = {}
         profiles: dict[str, None] = {}
         with translated():
@@ -114,7 +114,7 @@ class Registration:
 
     def _put_times_right(self) -> None:
         """After the clock stepped back: retries, leases and breakers that lie as far ahead as it stood."""
-        client, prefix = self._store.client, self._store.prefix
+        client, prefix = self._store._client, self._store.prefix
         self._store.run("retime", "")
         with translated():
             profiles = sorted(map(str, client.smembers(f"{prefix}policies")))

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from trunkline.lifecycle import RefusalCode
-from trunkline.store.client import PREFIX, Store
+from trunkline.store.client import Store
 from trunkline.store.connection import translated
 from trunkline.store.model import StoreError
 from trunkline.telemetry.logs import Log, logger
@@ -107,7 +107,7 @@ def warn_bytes(most_bytes: int) -> int:
 def bytes_kept(store: Store) -> int:
     """How many bytes of rejections are kept."""
     with translated():
-        return int(store.client.hget(f"{PREFIX}books", "rejected_bytes") or 0)
+        return int(store._client.hget(f"{store.prefix}books", "rejected_bytes") or 0)
 
 
 def filling(store: Store, most_bytes: int) -> str | None:
@@ -138,7 +138,7 @@ def walk(
 ) -> Iterator[StoredRejection]:
     """All that was kept of this source and code where they are given when this began, read a few at a time."""
     with translated():
-        ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", 0, -1, desc=not oldest_first)]
+        ids = [str(each) for each in store._client.zrange(f"{store.prefix}rejected", 0, -1, desc=not oldest_first)]
     for start in range(0, len(ids), PAGE):
         page = (
             _matching(store, ids[start : start + PAGE], source, code) if source or code else ids[start : start + PAGE]
@@ -149,7 +149,7 @@ def walk(
 def ids_with(store: Store, code: str, since_ms: float = 0) -> list[str]:
     """The ids of what is kept with this code and came since then, the oldest first, without reading any body."""
     with translated():
-        ids = [str(each) for each in store.client.zrange(f"{PREFIX}rejected", since_ms, math.inf, byscore=True)]
+        ids = [str(each) for each in store._client.zrange(f"{store.prefix}rejected", since_ms, math.inf, byscore=True)]
     pages = (ids[start : start + IDS_PAGE] for start in range(0, len(ids), IDS_PAGE))
     return [each for page in pages for each in _matching(store, page, None, code)]
 
@@ -167,9 +167,9 @@ def drop(store: Store, ids: Iterable[str]) -> int:
 
 def _matching(store: Store, ids: Sequence[str], source: str | None, code: str | None) -> list[str]:
     """Those of these ids that are of this source and code, in their order."""
-    with translated(), store.client.pipeline(transaction=False) as pipe:
+    with translated(), store._client.pipeline(transaction=False) as pipe:
         for each in ids:
-            pipe.hmget(f"{PREFIX}rejected:{each}", "s", "c")
+            pipe.hmget(f"{store.prefix}rejected:{each}", "s", "c")
         replies: list[list[str | None]] = pipe.execute()
     asked = zip(ids, replies, strict=True)
     return [each for each, said in asked if source in (None, said[0]) and code in (None, said[1])]
@@ -190,9 +190,9 @@ def _parts(rejection: Rejection) -> tuple[bytes, bytes, bytes, bytes, bytes]:
 def _each(store: Store, ids: list[str]) -> Iterator[StoredRejection]:
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
-        with translated(), store.client.pipeline(transaction=False) as pipe:
+        with translated(), store._client.pipeline(transaction=False) as pipe:
             for each in page:
-                pipe.hgetall(f"{PREFIX}rejected:{each}")
+                pipe.hgetall(f"{store.prefix}rejected:{each}")
             replies: list[dict[str, str]] = pipe.execute()
         yield from (_kept(each, fields) for each, fields in zip(page, replies, strict=True) if fields)
 

@@ -85,7 +85,7 @@ KINDS: Final = ("", "h", "l", "m", "n", "s", "t", "z")
 
 def examine_rights(store: Store) -> None:
     """Raises StoreUnfit where the store's user lacks a right or its server a command; StoreUnavailable."""
-    missing = _missing(store.client, OF_STORE, f"{store.prefix}check:{secrets.token_hex(6)}:")
+    missing = _missing(store._client, OF_STORE, f"{store.prefix}check:{secrets.token_hex(6)}:")
     _refuse("store's", missing, f"{store.prefix}*")
 
 

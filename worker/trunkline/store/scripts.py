@@ -32,6 +32,7 @@ NAMES: Final = (
     "books",
     "reject",
     "forget",
+    "checkpoint",
     "inspect",
     "mend",
 )

@@ -20,20 +20,20 @@ def time_of(store: Store) -> int:
     """The store's time, ms."""
     if store.now_ms is not None:
         return store.now_ms
-    seconds, micros = store.client.time()
+    seconds, micros = store._client.time()
     return int(seconds) * 1000 + int(micros) // 1000
 
 
 def living(store: Store, now_ms: int) -> list[tuple[str, str]]:
     """The (digest, id) of every worker that lives."""
-    found = store.client.zrangebyscore(f"{store.prefix}workers", f"({now_ms}", "+inf")
+    found = store._client.zrangebyscore(f"{store.prefix}workers", f"({now_ms}", "+inf")
     pairs = (str(member).partition(" ") for member in found)
     return [(digest, worker) for digest, _, worker in pairs]
 
 
 def workers(store: Store, alive: list[tuple[str, str]]) -> tuple[WorkerSeen, ...]:
     """What each of these (digest, id) said of itself last, by configuration and id."""
-    with store.client.pipeline(transaction=False) as pipe:
+    with store._client.pipeline(transaction=False) as pipe:
         for _, worker in alive:
             pipe.hgetall(f"{store.prefix}worker:{worker}")
         replies: list[dict[str, str]] = pipe.execute()
@@ -97,7 +97,7 @@ def account_book(name: str, fields: dict[str, str]) -> AccountBook:
 
 def _carried(store: Store, digests: set[str], policies: dict[str, dict[str, str]]) -> dict[str, bool]:
     """Of each profile, whether a living worker's configuration has it just as it was published."""
-    with store.client.pipeline(transaction=False) as pipe:
+    with store._client.pipeline(transaction=False) as pipe:
         for profile in policies:
             for digest in sorted(digests):
                 pipe.hget(f"{store.prefix}config:{digest}", f"p:{profile}")
@@ -110,7 +110,7 @@ def _carried(store: Store, digests: set[str], policies: dict[str, dict[str, str]
 
 
 def _due(store: Store, policies: dict[str, dict[str, str]]) -> dict[str, int | None]:
-    with store.client.pipeline(transaction=False) as pipe:
+    with store._client.pipeline(transaction=False) as pipe:
         for name, policy in policies.items():
             pipe.zscore(f"{store.prefix}due:{policy.get('a', '')}", name)
         return {name: _ms(score) for name, score in zip(policies, pipe.execute(), strict=True)}
@@ -118,7 +118,7 @@ def _due(store: Store, policies: dict[str, dict[str, str]]) -> dict[str, int | N
 
 def _oldest_waiting(store: Store, profiles: list[str]) -> dict[str, int]:
     """When the oldest of those that go next was queued: the heads of ready, of split and of retry."""
-    with store.client.pipeline(transaction=False) as pipe:
+    with store._client.pipeline(transaction=False) as pipe:
         for name in profiles:
             pipe.lindex(f"{store.prefix}ready:{name}", 0)
             pipe.lindex(f"{store.prefix}split:{name}", 0)
@@ -139,7 +139,7 @@ def _oldest_waiting(store: Store, profiles: list[str]) -> dict[str, int]:
 def _behind_the_stale(store: Store, profile: str) -> dict[str, int]:
     """The same where the heads have places only that cancelled or superseded numbers left behind."""
     for start in range(0, MAX_STALE, PAGE):
-        page = list(map(str, store.client.lrange(f"{store.prefix}ready:{profile}", start, start + PAGE - 1)))
+        page = list(map(str, store._client.lrange(f"{store.prefix}ready:{profile}", start, start + PAGE - 1)))
         found = _earliest(store, ((profile, number) for number in page))
         if found or len(page) < PAGE:
             return found
@@ -149,7 +149,7 @@ def _behind_the_stale(store: Store, profile: str) -> dict[str, int]:
 def _earliest(store: Store, names: Iterable[Name]) -> dict[str, int]:
     """By profile, when the earliest was queued of those of its numbers that wait."""
     names = list(names)
-    with store.client.pipeline(transaction=False) as pipe:
+    with store._client.pipeline(transaction=False) as pipe:
         for profile, number in names:
             pipe.hmget(f"{store.prefix}entry:{profile}:{number}", ["s", "q"])
         replies: list[list[str | None]] = pipe.execute()

@@ -18,7 +18,7 @@ from nacl.secret import SecretBox
 from pydantic import SecretStr
 
 from trunkline.errors import TrunklineError
-from trunkline.store.client import PREFIX, Store
+from trunkline.store.client import Store
 from trunkline.store.connection import translated
 from trunkline.store.model import SealedPassword
 
@@ -73,7 +73,7 @@ class Vault:
     def passwords(self, profile: str) -> tuple[tuple[StoredPassword, ...], int | None]:
         """Every password kept for a profile, oldest first, and when one was last lost (ms) or None."""
         with translated():
-            fields: dict[str, str] = self._store.client.hgetall(_name(profile))  # type: ignore[assignment]  # decoded
+            fields: dict[str, str] = self._store._client.hgetall(f"{self._store.prefix}secret:{profile}")  # type: ignore[assignment]  # decoded
         lost = fields.pop(LOST, None)
         opened = [self._open(json.loads(value)) for value in fields.values()]
         kept = [each for each in opened if each is not None]
@@ -94,7 +94,3 @@ class Vault:
         if self._key is None:
             raise VaultLocked("set TRUNKLINE_SECRET_KEY (32 bytes in base64) to keep and show register passwords")
         return self._key
-
-
-def _name(profile: str) -> str:
-    return f"{PREFIX}secret:{profile}"
