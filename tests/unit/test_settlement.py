@@ -9,7 +9,8 @@ import pytest
 
 from trunkline.bland.attach import Attached, CallFailed, Dead, GateAccount, Outcomes, Retry, Verdict, Verify
 from trunkline.engine.backoff import retry_at_ms
-from trunkline.engine.read_back import ReadBack, ReadTrouble
+from trunkline.engine.read_back import ReadBack
+from trunkline.engine.reader import ReadTrouble
 from trunkline.engine.settlement import settlement_of
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.directions import Direction

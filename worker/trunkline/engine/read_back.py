@@ -1,36 +1,31 @@
-"""Reading back before sending: which numbers of a batch are attached already, which are not, which must be sent."""
+"""Read back before sending: which numbers of a batch are attached already, which are not, which must be sent."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 
 from trunkline.bland.attach import (
     UNKNOWN,
-    CallFailed,
     GateAccount,
+    Listed,
     Listing,
     ListingUnusable,
     NumberDetail,
     Proof,
-    by_api_clock,
     present,
     proof,
-    read_answer,
-    read_detail,
 )
-from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
-from trunkline.engine.permits import OutOfTime
+from trunkline.bland.client import BlandApi
+from trunkline.engine.reader import NO_TROUBLE, Reader, ReadTrouble, Unreadable
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.profile import Profile
 from trunkline.store.model import Batch, Leased
 from trunkline.telemetry.logs import Log, logger
-
-T = TypeVar("T")
 
 LISTING_FROM: Final = 4  # so many numbers are asked for with one GET /v1/sip/numbers, fewer with GET /v1/sip each
 MAX_UNREAD: Final = 2  # after so many read-backs in a row that did not work a number is sent unread: twice is harmless
@@ -38,16 +33,6 @@ MAX_DETAILS: Final = 25  # beyond that what the listing leaves unclear is simply
 ASKING_SHARE: Final = 0.5  # of the time there is: the other half is for the request
 ABSENT_S: Final = 60.0  # how long a number that a listing did not have counts as absent
 LISTING_SHARE: Final = 0.7  # of the time there is, for a listing that is large
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTrouble:
-    """Why a read-back did not work. `of_api`: the API is to blame, and not that there was no time left to ask it."""
-
-    code: str = ""
-    message: str = ""
-    retry_after_s: float | None = None
-    of_api: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +47,10 @@ class ReadBack:
     absent: tuple[str, ...]
     to_send: tuple[Leased, ...]
     unanswered: tuple[Leased, ...] = ()
-    trouble: ReadTrouble = ReadTrouble()
+    trouble: ReadTrouble = NO_TROUBLE
     gate: GateAccount | None = None
     found_after_doubt: bool = False
     later: tuple[Leased, ...] = ()
-
-
-class _Unreadable(Exception):
-    """A read-back that did not answer, or not usably, and the account's gate if it closed."""
-
-    def __init__(self, trouble: ReadTrouble, gate: GateAccount | None = None) -> None:
-        super().__init__(trouble.code)
-        self.trouble, self.gate = trouble, gate
 
 
 def read_back(
@@ -91,14 +68,14 @@ def read_back(
 
     `claimed` (time.monotonic) is when the batch was had, so no earlier than its `now_ms`.
     """
-    asked = [each for each in batch.numbers if _needs_check(each, batch, profile)]
-    rest = tuple(each for each in batch.numbers if each not in asked)
     now = time.monotonic()
-    new = _unlisted(rest, listings.latest(now - ABSENT_S))
+    asked = [each for each in batch.numbers if _must_be_read(each, batch, profile)]
+    rest = tuple(each for each in batch.numbers if each not in asked)
+    unlisted = _unlisted(rest, listings.latest(now - ABSENT_S))
     if not asked:
-        return ReadBack((), new, batch.numbers)
+        return ReadBack((), unlisted, batch.numbers)
     newest_ms = max(_oldest_listing_ms(each, batch, listings.request_s) for each in asked)
-    reader = _Reader(
+    reader = Reader(
         api,
         listings,
         store_time=lambda moment: batch.now_ms / 1000 + moment - claimed,
@@ -108,22 +85,33 @@ def read_back(
         permit=permit,
         scrub=scrub,
     )
+    questions = _Questions(profile, reader, asked, until=now + (deadline - now) * ASKING_SHARE)
     try:
-        answer = _ask(asked, profile, reader, enough=now + (deadline - now) * ASKING_SHARE)
-    except _Unreadable as error:
-        return ReadBack((), new, rest, tuple(asked), error.trouble, error.gate)
-    found = {each.number for each in asked if answer.known[each.number] == "attached"}
-    absent = {each.number for each in asked if answer.known[each.number] == "absent"}
+        questions.ask()
+    except Unreadable as error:
+        return ReadBack((), unlisted, rest, tuple(asked), error.trouble, error.gate)
     logger(profile=profile.name, batch=batch.id).info(
-        Log.read_back, asked=len(asked), found=len(found), absent=len(absent), later=len(answer.later)
+        Log.read_back,
+        asked=len(asked),
+        found=len(questions.that_are("attached")),
+        absent=len(questions.that_are("absent")),
+        later=len(questions.later),
     )
+    return _told(batch, questions, unlisted)
+
+
+def _told(batch: Batch, questions: _Questions, unlisted: tuple[str, ...]) -> ReadBack:
+    found, absent = questions.that_are("attached"), questions.that_are("absent")
+    numbers_found = {each.number for each in found}
     return ReadBack(
-        attached=tuple(each.number for each in asked if each.number in found),
-        absent=(*new, *(each.number for each in asked if each.number in absent)),
-        to_send=tuple(each for each in batch.numbers if each.number not in found and each not in answer.later),
-        gate=answer.gate,
-        found_after_doubt=any(each.verify == "in_doubt" and each.number in found for each in asked),
-        later=answer.later,
+        attached=tuple(each.number for each in found),
+        absent=(*unlisted, *(each.number for each in absent)),
+        to_send=tuple(
+            each for each in batch.numbers if each.number not in numbers_found and each not in questions.later
+        ),
+        gate=questions.gate,
+        found_after_doubt=any(each.verify == "in_doubt" for each in found),
+        later=questions.later,
     )
 
 
@@ -135,7 +123,7 @@ def _unlisted(numbers: Sequence[Leased], listing: Listing | None) -> tuple[str, 
     return tuple(number for number in fresh if listing.get(number) is None)
 
 
-def _needs_check(leased: Leased, batch: Batch, profile: Profile) -> bool:
+def _must_be_read(leased: Leased, batch: Batch, profile: Profile) -> bool:
     if leased.forced or leased.unread >= MAX_UNREAD or profile.retry.verify == "never":
         return False
     if leased.verify == "check":
@@ -150,149 +138,89 @@ def _oldest_listing_ms(leased: Leased, batch: Batch, request_s: float) -> float:
     attached. Only to be checked: when the event came that asks for it, as somebody may have detached it just before.
     Others: any time. One that began after the claim is as new as can be had, and good enough for all of them.
     """
-    if leased.verify == "in_doubt":
-        moment = None if leased.sent_ms is None else leased.sent_ms + request_s * 1000
-    elif leased.verify == "check":
-        moment = leased.queued_ms
-    else:
-        moment = -math.inf
+    moments = {
+        "in_doubt": None if leased.sent_ms is None else leased.sent_ms + request_s * 1000,
+        "check": leased.queued_ms,
+        "": -math.inf,
+    }
+    moment = moments[leased.verify]
     return batch.now_ms if moment is None else min(batch.now_ms, moment)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The verdict on each number that was asked, those left for later, and the gate that closed meanwhile."""
+@dataclass(slots=True)
+class _Questions:
+    """The numbers to ask for, the verdict on each, those left for later, and the account's trouble met meanwhile."""
 
-    known: dict[str, Proof]
+    profile: Profile
+    reader: Reader
+    asked: Sequence[Leased]
+    until: float  # monotonic; what is still unclear then is left for later
+    known: dict[str, Proof] = field(default_factory=dict)
     later: tuple[Leased, ...] = ()
     gate: GateAccount | None = None
 
+    def that_are(self, verdict: Proof) -> list[Leased]:
+        """The numbers with this verdict, in the order of the batch."""
+        return [each for each in self.asked if self.known[each.number] == verdict]
 
-def _ask(asked: Sequence[Leased], profile: Profile, reader: _Reader, *, enough: float) -> _Answer:
-    """Asks until `enough` (monotonic seconds); once something is known, trouble ends it and is no error any more."""
-    listing = reader.listing([each.number for each in asked]) if len(asked) >= LISTING_FROM else None
-    known = {each.number: _judge(each, profile, listing, None) for each in asked}
-    unclear = [each for each in asked if known[each.number] == "unclear"]
-    if len(unclear) > MAX_DETAILS:
-        if isinstance(listing, ListingUnusable):
-            raise _Unreadable(ReadTrouble("listing_unusable", f"GET /v1/sip/numbers can't be used: {listing.reason}"))
-        return _Answer(known)
-    progress = len(unclear) < len(asked)
-    for index, each in enumerate(unclear):
-        if progress and time.monotonic() >= enough:
-            return _Answer(known, tuple(unclear[index:]))
-        try:
-            detail, updated_since = reader.detail(each)
-        except _Unreadable as error:
-            if not progress:
-                raise
-            return _Answer(known, tuple(unclear[index:]), error.gate)
-        known[each.number] = _judge(each, profile, listing, detail, updated_since)
-        progress = True
-    return _Answer(known)
+    def ask(self) -> None:
+        """Asks for the listing, then for the details of what it leaves unclear.
 
+        Raises Unreadable where nothing became known; once something is known, trouble ends the asking instead.
+        """
+        listing = self._listing()
+        usable = listing if isinstance(listing, Listing) else None
+        for each in self.asked:
+            self.known[each.number] = self._judge(each, usable)
+        unclear = self.that_are("unclear")
+        if len(unclear) > MAX_DETAILS:
+            if isinstance(listing, ListingUnusable):
+                reason = f"GET /v1/sip/numbers can't be used: {listing.reason}"
+                raise Unreadable(ReadTrouble("listing_unusable", reason))
+            return  # to ask for each costs more calls than to send them all again in one
+        self._ask_for_details(unclear, usable)
 
-def _judge(
-    each: Leased,
-    profile: Profile,
-    answer: Listing | ListingUnusable | None,
-    detail: NumberDetail | None,
-    updated_since: datetime | None = None,
-) -> Proof:
-    listing = answer if isinstance(answer, Listing) else None
-    listed = UNKNOWN if listing is None else listing.get(each.number)
-    if each.verify == "check":
-        if detail is None and listing is None:
-            return "unclear"
-        return "attached" if present(profile, listed if detail is None else detail) else "absent"
-    return proof(
-        profile,
-        each.number,
-        updated_since=updated_since,
-        known_absent=each.known_absent,
-        listed=listed,
-        detail=detail,
-    )
+    def _listing(self) -> Listing | ListingUnusable | None:
+        if len(self.asked) < LISTING_FROM:
+            return None
+        return self.reader.listing([each.number for each in self.asked])
 
+    def _ask_for_details(self, unclear: Sequence[Leased], listing: Listing | None) -> None:
+        is_some_known = len(unclear) < len(self.asked)
+        for index, each in enumerate(unclear):
+            if is_some_known and time.monotonic() >= self.until:
+                self.later = tuple(unclear[index:])
+                return
+            try:
+                detail, updated_since = self.reader.detail(each)
+            except Unreadable as error:
+                if not is_some_known:
+                    raise
+                self.later, self.gate = tuple(unclear[index:]), error.gate
+                return
+            self.known[each.number] = self._judge(each, listing, detail, updated_since)
+            is_some_known = True
 
-class _Reader:
-    """The API's two read-backs as values, or _Unreadable."""
-
-    def __init__(
+    def _judge(
         self,
-        api: BlandApi,
-        listings: SharedListing,
-        *,
-        store_time: Callable[[float], float],
-        since: float,
-        list_until: float,
-        deadline: float,
-        permit: Callable[[], None],
-        scrub: Callable[[str], str],
-    ) -> None:
-        self._api, self._listings, self._since, self._list_until = api, listings, since, list_until
-        self._deadline, self._permit, self._scrub = deadline, permit, scrub
-        self._store_time = store_time
-
-    def listing(self, numbers: Sequence[str]) -> Listing | ListingUnusable:
-        """What the account's listing says of these numbers, or why it can't be used though the API is well."""
-
-        def read() -> Listing | Exchange:
-            return self._listings.read(numbers, since=self._since, deadline=self._list_until, permit=self._permit)
-
-        try:
-            answer = self._get(read)
-        except ListingUnusable as unusable:
-            return unusable
-        if isinstance(answer, Listing):
-            return answer
-        trouble = self._trouble(answer, "GET /v1/sip/numbers")
-        if trouble.gate is not None or answer.status >= 500 or answer.status in (408, 425):
-            raise trouble
-        return ListingUnusable(f"it answers {answer.status}")
-
-    def detail(self, leased: Leased) -> tuple[NumberDetail, datetime | None]:
-        """What the API has of a number, and the moment by its clock since when an update is our request's or later."""
-        asked = 0.0
-
-        def leave() -> None:
-            nonlocal asked
-            self._permit()
-            asked = time.monotonic()
-
-        exchange = self._get(lambda: self._api.number(leased.number, deadline=self._deadline, permit=leave))
-        detail = read_detail(exchange.status, exchange.body)
-        if detail is None:
-            raise self._trouble(exchange, "GET /v1/sip")
-        if leased.sent_ms is None:
-            return detail, None
-        sent_at = datetime.fromtimestamp(leased.sent_ms / 1000, UTC)
-        asked_at = datetime.fromtimestamp(self._store_time(asked), UTC)
-        return detail, by_api_clock(sent_at, asked=asked_at, headers=exchange.headers)
-
-    def _get(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except NotSent as error:
-            if error.code == "deadline":
-                raise _Unreadable(_NO_TIME) from error
-            message = self._scrub(error.message)
-            gate = GateAccount("unreachable", message, None, explicit=True)
-            raise _Unreadable(ReadTrouble(error.code, f"the read-back failed: {message}"), gate) from error
-        except Unanswered as error:
-            message = f"the read-back failed: {self._scrub(error.message)}"
-            raise _Unreadable(ReadTrouble(error.code, message)) from error
-        except OutOfTime as error:
-            raise _Unreadable(_NO_TIME) from error
-
-    def _trouble(self, exchange: Exchange, what: str) -> _Unreadable:
-        answer = read_answer(
-            exchange.status, exchange.headers, exchange.body, ("?",), scrub=self._scrub, now=datetime.now(UTC)
+        each: Leased,
+        listing: Listing | None,
+        detail: NumberDetail | None = None,
+        updated_since: datetime | None = None,
+    ) -> Proof:
+        listed = UNKNOWN if listing is None else listing.get(each.number)
+        if each.verify == "check":
+            return self._judge_presence(listed if detail is None else detail)
+        return proof(
+            self.profile,
+            each.number,
+            updated_since=updated_since,
+            known_absent=each.known_absent,
+            listed=listed,
+            detail=detail,
         )
-        gate = answer.verdict if isinstance(answer.verdict, GateAccount) else None
-        wish = answer.verdict.retry_after_s if isinstance(answer.verdict, CallFailed) else None
-        message = f"{what} answers {exchange.status}, which can't be used"
-        return _Unreadable(ReadTrouble(f"http_{exchange.status}", message, wish), gate)
 
-
-_NO_TIME: Final = ReadTrouble("out_of_time", "the account's rate left no time to read back", of_api=False)
+    def _judge_presence(self, found: Listed | NumberDetail) -> Proof:
+        if found is UNKNOWN:
+            return "unclear"
+        return "attached" if present(self.profile, found) else "absent"
