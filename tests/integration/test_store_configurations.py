@@ -297,3 +297,32 @@ def test_a_number_that_nobody_shares_any_more_is_read_back_again_and_not_sent(st
     push(store, N, profile="both")
     (leased,) = claim(store).numbers
     assert (leased.verify, leased.forced) == ("check", False)
+
+
+def test_an_older_event_does_not_win_because_the_newer_ones_profile_was_away_for_a_while(store: Store) -> None:
+    edit(store, sales=policy(), support=policy())
+    push(store, number(1), profile="sales")
+    come_to_rest(store)
+    edit(store, sales=policy(account="second"), support=policy())
+    yesterday = (store.now_ms or 0) - 86_400_000
+    store.push([delivery([("support", number(1))], occurred_ms=yesterday)])
+    go_on(store, 1)
+    edit(store, sales=policy(), support=policy())
+    go_on(store, 5_000)
+    assert come_to_rest(store) == []
+    assert states(store) == {"sales": State.attached, "support": State.superseded}
+
+
+def test_an_older_event_under_way_is_followed_by_the_newer_one_whose_profile_came_back(store: Store) -> None:
+    edit(store, sales=policy(), support=policy())
+    push(store, number(1), profile="sales")
+    come_to_rest(store)
+    edit(store, sales=policy(account="second"), support=policy())
+    yesterday = (store.now_ms or 0) - 86_400_000
+    store.push([delivery([("support", number(1))], occurred_ms=yesterday)])
+    go_on(store, 5_000)
+    batch = sent(store, claim(store))
+    go_on(store, 1)
+    edit(store, sales=policy(), support=policy())
+    settle(store, batch, "attached")
+    assert come_to_rest(store) == ["sales"]

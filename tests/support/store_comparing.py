@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from support.store_model import ACCOUNTS, NUMBERS, OPEN, PROFILES, Entry, Model, Name
 from trunkline.lifecycle import State
 from trunkline.store import Store
-from trunkline.store.model import STATES
+from trunkline.store.fields import STATES
 
 NAMES = tuple((profile, number) for profile in PROFILES for number in NUMBERS)
 ROUTES = tuple((account, number) for account in ACCOUNTS for number in NUMBERS)

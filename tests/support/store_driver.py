@@ -337,9 +337,9 @@ class Driver:
         return any((other, name[1]) in self.api.called for other in PROFILES if other != name[0])
 
     def _follow_claim(self) -> None:
-        """What a claim does besides: it looks anew at who owns the numbers of an edited profile that it comes by."""
+        """What a claim does besides: after an edit it looks anew at who owns the numbers that it comes by."""
         states = self.states()
-        for profile in sorted(self.model.moved):
+        for profile in sorted(PROFILES) if self.model.moved else ():
             account = self.model.profiles[profile].account
             for number in NUMBERS:
                 entry = self.model.entries.get((profile, number))

@@ -119,7 +119,7 @@ MUTATIONS = (
     Mutation(
         "an edited profile's number is not claimed anew",
         "claim",
-        "STATE.queued and pol.moved and",
+        "STATE.queued and has_moved and",
         "STATE.queued and false and",
         rare=True,
     ),

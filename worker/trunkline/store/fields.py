@@ -115,6 +115,7 @@ class AccountField(StrEnum):
     half_open = "half"  # the breaker lets one batch through
     failures = "fw"  # calls in a row that failed as a whole
     healthy_at = "hk"  # when the call was sent that was answered last
+    moved_at = "mv"  # when a profile last came, went, or changed its directions
 
 
 class BatchField(StrEnum):

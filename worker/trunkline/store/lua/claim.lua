@@ -67,6 +67,13 @@ local function claim_anew(a, p, n, queued, tried)
   return settle_claims(claims, a, n, p)
 end
 
+-- Whether a profile of the account came, went or changed its directions since that time: who owns the number is not known.
+local moved_at = nil -- of the account whose batch it is
+
+local function is_from_before(queued_at)
+  return moved_at and (queued_at <= moved_at or queued_at > NOW + STEP)
+end
+
 -- Of the numbers at these places, those that are live and free, with what is known of them.
 local function pick(p, pol, numbers, into, special, from_retry)
   if #numbers == 0 then return end
@@ -78,7 +85,8 @@ local function pick(p, pol, numbers, into, special, from_retry)
       queued_at, leased_under = unpack(call('HMGET', key, E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced,
       E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403, E.unread, E.queued_at, E.leased_under))
     local in_doubt, waits_elsewhere, owns = verify == VERIFY.in_doubt, next_at and not from_retry, true
-    if state == STATE.queued and pol.moved and busy[i] ~= 1 and not waits_elsewhere then
+    local has_moved = pol.moved or is_from_before(tonumber(queued_at) or NOW)
+    if state == STATE.queued and has_moved and busy[i] ~= 1 and not waits_elsewhere then
       local rivals
       owns, rivals = claim_anew(pol.account, p, n, tonumber(queued_at) or NOW, attempts or in_doubt)
       contend(p, n, rivals)
@@ -235,6 +243,7 @@ local function next_claim()
         local pol = policy(p)
         call('ZREM', P .. 'due:' .. a, p)
         if pol and pol.account == a and not pol.paused and not pol.refused then
+          moved_at = acc.moved_at
           local numbers, special, kind = take(p, pol)
           schedule(p)
           if #numbers > 0 then return lease(a, acc, p, pol, numbers, special, kind) end

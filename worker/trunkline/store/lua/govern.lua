@@ -40,7 +40,11 @@ local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
     call('ZREM', P .. 'due:' .. old.account, p)
     to_touch[old.account] = true
   end
-  if old.account and (old.account ~= a or old.directions ~= dirs) then call('HSET', key, POLICY.moved_at, NOW) end
+  if old.account and (old.account ~= a or old.directions ~= dirs) then
+    call('HSET', key, POLICY.moved_at, NOW)
+    call('HSET', P .. 'account:' .. a, ACCOUNT.moved_at, NOW)
+    call('HSET', P .. 'account:' .. old.account, ACCOUNT.moved_at, NOW)
+  end
   if old.fingerprint and old.fingerprint ~= fp then -- a mended profile goes again
     call('HDEL', key, POLICY.refused, POLICY.refused_at, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)
     call('DEL', P .. 'alike:' .. p)

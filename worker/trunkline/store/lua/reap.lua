@@ -26,7 +26,7 @@ local function is_living(worker)
   return (lives_until or 0) > NOW
 end
 
-local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
+local function take_up(a, p, n, sent, dirs, fp, crashed, absent, others_moved)
   local key = entry_key(p, n)
   local wish, again, contended, attempts, verify, attached_under, forced = unpack(call('HMGET', key, E.wish, E.again,
     E.contended, E.attempts, E.verify, E.attached_under, E.forced))
@@ -44,7 +44,7 @@ local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
     if tried then reassert(a, n, p, dirs) end
     return nil
   end
-  if contended and tried then reassert(a, n, p, dirs) end
+  if (contended or others_moved) and tried then reassert(a, n, p, dirs) end
   if again == AGAIN.forced then call('HSET', key, E.forced, 1) end
   -- A call of what is attached already, with what it is attached with, leaves no doubt: to look is enough.
   local attached = verify == VERIFY.check and attached_under == fp and not contended and not forced
@@ -53,18 +53,20 @@ local function take_up(a, p, n, sent, dirs, fp, crashed, absent)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
-  local p, a, text, sent, dirs, worker, fingerprint, known_absent = unpack(call('HMGET', P .. 'batch:' .. id,
-    BATCH.profile, BATCH.account,
-    BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker, BATCH.fingerprint, BATCH.absent))
+  local p, a, text, sent, dirs, worker, fingerprint, known_absent, claimed_at = unpack(call('HMGET',
+    P .. 'batch:' .. id,
+    BATCH.profile, BATCH.account, BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker, BATCH.fingerprint,
+    BATCH.absent, BATCH.claimed_at))
   local numbers = lines(text)
   local pol = policy(p)
   dirs = dirs or (pol and pol.directions) or ''
   local crashed = not is_living(worker)
+  local others_moved = has_moved_since(call('HGET', P .. 'account:' .. a, ACCOUNT.moved_at), claimed_at)
   local open, crashes, again, absent = {}, 0, nil, {}
   for _, n in ipairs(lines(known_absent or '')) do absent[n] = true end
   for _, n in ipairs(numbers) do
     local c
-    c, again = take_up(a, p, n, sent, dirs, fingerprint, crashed, absent[n])
+    c, again = take_up(a, p, n, sent, dirs, fingerprint, crashed, absent[n], others_moved)
     if c then
       open[#open + 1] = n
       crashes = math.max(crashes, c)

@@ -58,7 +58,9 @@ for _, n in ipairs(numbers) do
       or failed_whole_at or unread }
 end
 local account_key = P .. 'account:' .. a
-local healthy_at, open_until = unpack(call('HMGET', account_key, ACCOUNT.healthy_at, ACCOUNT.open_until))
+local healthy_at, open_until, moved_at = unpack(call('HMGET', account_key, ACCOUNT.healthy_at, ACCOUNT.open_until,
+  ACCOUNT.moved_at))
+local others_moved = has_moved_since(moved_at, claimed_at)
 healthy_at = tonumber(healthy_at or nil)
 -- the clock has stepped back: who was answered when is not known
 if healthy_at and healthy_at > NOW then
@@ -258,7 +260,7 @@ for _, n in ipairs(numbers) do
     put_back(n, key, o)
     carry(key, e)
   end
-  if (e.contended or moved_meanwhile) and tried and (over or what == 'attached' or what == 'dead') then
+  if (e.contended or moved_meanwhile or others_moved) and tried and (over or what == 'attached' or what == 'dead') then
     reassert(a, n, p, dirs)
   end
 end

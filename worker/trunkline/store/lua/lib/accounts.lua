@@ -5,17 +5,17 @@
 local AHEAD = 1000
 
 local function account(a)
-  local max_calls, interval, calls, next_slot, paused, open_until, probe_lease, half_open, trips = unpack(call('HMGET',
-    P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval, ACCOUNT.calls, ACCOUNT.next_slot, ACCOUNT.paused,
-    ACCOUNT.open_until, ACCOUNT.probe_lease, ACCOUNT.half_open, ACCOUNT.trips))
+  local max_calls, interval, calls, next_slot, paused, open_until, probe_lease, half_open, trips, moved_at = unpack(
+    call('HMGET', P .. 'account:' .. a, ACCOUNT.max_calls, ACCOUNT.interval, ACCOUNT.calls, ACCOUNT.next_slot,
+      ACCOUNT.paused,
+    ACCOUNT.open_until, ACCOUNT.probe_lease, ACCOUNT.half_open, ACCOUNT.trips, ACCOUNT.moved_at))
   max_calls, interval = tonumber(max_calls) or 1, tonumber(interval) or 0
   next_slot, probe_lease = tonumber(next_slot) or 0, tonumber(probe_lease)
   if next_slot > NOW + AHEAD + max_calls * interval + FUTURE then next_slot = NOW end
   if probe_lease and probe_lease > NOW + FUTURE then probe_lease = nil end
   return { max_calls = half_open and 1 or max_calls, interval = interval, calls = tonumber(calls) or 0,
-    next_slot = next_slot,
-    paused = paused, open_until = tonumber(open_until), probe_lease = probe_lease, half_open = half_open,
-    trips = tonumber(trips) or 0 }
+    next_slot = next_slot, paused = paused, open_until = tonumber(open_until), probe_lease = probe_lease,
+    half_open = half_open, trips = tonumber(trips) or 0, moved_at = tonumber(moved_at) }
 end
 
 local function rate_opens(acc) return acc.next_slot - AHEAD end

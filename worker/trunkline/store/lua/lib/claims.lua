@@ -218,6 +218,11 @@ local function is_contended(claims, a, n, p)
   return false
 end
 
+-- Whether any profile of an account came, went or changed its directions since a batch of it was claimed.
+local function has_moved_since(moved_at, claimed_at)
+  return moved_at and (not claimed_at or tonumber(moved_at) >= tonumber(claimed_at))
+end
+
 -- The accounts on which a profile may have a claim: one, unless it has moved.
 local function accounts_of(p)
   local pol = policy(p)
