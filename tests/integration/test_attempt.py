@@ -19,7 +19,7 @@ from support.store_steps import claim, number, publish, push
 from trunkline.bland.client import BlandApi
 from trunkline.config.sections import Account
 from trunkline.engine.attempt import Attempt
-from trunkline.engine.backoff import gate_delay_s
+from trunkline.engine.backoff import breaker_delay_s
 from trunkline.engine.permits import Permits
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.profiles.directions import Direction
@@ -57,7 +57,7 @@ def carried(
             permits=Permits(store, threading.Event()),
             vault=Vault(store, SecretStr("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")),
             scrub=str,
-            gate_s=lambda wish: gate_delay_s(1, 300, 900, wish),
+            open_s=lambda wish: breaker_delay_s(1, 300, 900, wish),
         ).run()
 
 
@@ -79,7 +79,7 @@ def test_a_gateway_without_a_backend_is_trouble_that_no_number_pays_for(store: S
     assert told.trouble.ms == 60_000  # not the account's five minutes: an API that is back is not to wait long
     assert all(each.free for each in told.dispositions)
     assert not told.healthy
-    assert told.gate is None
+    assert told.breaker is None
 
 
 def test_trouble_that_names_its_end_is_kept_to(store: Store) -> None:
@@ -109,8 +109,8 @@ def test_a_silent_api_is_trouble_and_doubt(store: Store) -> None:
 def test_a_refused_connection_closes_the_account_at_once(store: Store, verify: Any) -> None:
     batch = claimed(store, ONE, TWO, known={ONE: Leased(ONE, verify=verify, sent_ms=1)})
     told = carried(store, a_closed_port(), batch)
-    assert told.gate is not None
-    assert told.gate.ms == 60_000
+    assert told.breaker is not None
+    assert told.breaker.ms == 60_000
     assert told.trouble is None
     assert {each.kind for each in told.dispositions} == {"released"}
 

@@ -23,7 +23,7 @@ from trunkline.profiles.directions import Direction
 from trunkline.profiles.profile import BatchRules, Profile
 from trunkline.schema import Secret
 from trunkline.store import Store, StoreUnavailable, queries
-from trunkline.store.model import Gate, Settlement
+from trunkline.store.model import OpenBreaker, Settlement
 from trunkline.store.vault import Vault
 from trunkline.telemetry.logs import Log
 
@@ -80,7 +80,9 @@ def test_a_probe_asks_if_the_api_is_there_and_the_key_is_good_not_if_it_likes_th
     with working(store, me=(status, {}, b"")) as worker:
         push(store, ONE)
         batch = claim(store)
-        gated = Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1_000, "away"))
+        gated = Settlement(
+            batch.fingerprint, dispositions=others(batch, "released"), breaker=OpenBreaker(1_000, "away")
+        )
         assert store.settle(batch.id, gated)
         go_on(store, 1_000)
         worker.work()
@@ -112,7 +114,8 @@ def test_an_api_that_is_away_is_asked_again_within_a_minute_however_long_it_was_
         push(store, ONE)
         batch = claim(store)
         assert store.settle(
-            batch.id, Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1, "away"))
+            batch.id,
+            Settlement(batch.fingerprint, dispositions=others(batch, "released"), breaker=OpenBreaker(1, "away")),
         )
         for _ in range(10):
             (account,) = queries.books(store).accounts
@@ -138,7 +141,8 @@ def test_a_probe_and_the_call_after_it_are_one_request_each_whatever_they_are_an
         push(store, ONE)
         batch = claim(store)
         assert store.settle(
-            batch.id, Settlement(batch.fingerprint, dispositions=others(batch, "released"), gate=Gate(1, "away"))
+            batch.id,
+            Settlement(batch.fingerprint, dispositions=others(batch, "released"), breaker=OpenBreaker(1, "away")),
         )
         go_on(store, 1)
         worker.work()

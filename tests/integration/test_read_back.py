@@ -36,7 +36,7 @@ from trunkline.store.vault import Vault
 PROFILE = Profile(name="support", directions=(Direction(type="inbound"),))
 IN_DOUBT = tuple(Leased(f"+1415200000{i}", verify="in_doubt", sent_ms=0) for i in range(10))
 BATCH = Batch(
-    id="1-a", profile="support", account="default", fingerprint="f", is_child=False, half_open=False, gate_count=0,
+    id="1-a", profile="support", account="default", fingerprint="f", is_child=False, half_open=False, trips=0,
     now_ms=0, numbers=IN_DOUBT,
 )  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_trouble_after_some_answers_counts_them_and_leaves_the_others_for_later(
         sandbox.script([{"on": "number"}] * 3 + [{"on": "number", "status": 401, "body": {"errors": []}}])
         read = checked(sandbox, BATCH, seconds=10)
         assert (len(read.attached), len(read.later)) == (3, 7)
-        assert read.gate is not None
+        assert read.account_failed is not None
 
 
 def test_nothing_read_back_is_a_doubt_that_stays() -> None:
@@ -250,7 +250,7 @@ def test_what_was_found_counts_though_the_rate_leaves_no_time_to_send_the_rest(s
             permits=Permits(store, threading.Event()),
             vault=Vault(store, None),
             scrub=str,
-            gate_s=lambda _: 1.0,
+            open_s=lambda _: 1.0,
         )
         settlement = attempt.run()
     assert settlement.attached == (in_doubt,)

@@ -11,7 +11,7 @@ from trunkline.store.model import (
     AccountBook,
     AccountRule,
     Disposition,
-    Gate,
+    OpenBreaker,
     Policies,
     ProfileBook,
     ProfilePolicy,
@@ -120,12 +120,14 @@ def test_an_open_breaker_is_told_with_its_end_and_its_probe(store: Store) -> Non
     push(store, number(1))
     batch = sent(store, claim(store))
     backs = (Disposition(number(1), "released"),)
-    store.settle(batch.id, Settlement(batch.fingerprint, dispositions=backs, gate=Gate(MINUTE_MS, "401 AUTH_FAILURE")))
+    store.settle(
+        batch.id, Settlement(batch.fingerprint, dispositions=backs, breaker=OpenBreaker(MINUTE_MS, "401 AUTH_FAILURE"))
+    )
     assert "is open until" in why(store, 1)
     go_on(store, MINUTE_MS)
     assert why(store, 1).endswith("because of 401 AUTH_FAILURE; a probe (GET /v1/me) is due")
     store.claim(MINUTE_MS)
-    store.probed("default", ok=True)
+    store.probed("default")
     assert account(store).most_calls == 1  # half-open: one batch
 
 

@@ -57,7 +57,7 @@ def test_an_outage_without_end_costs_no_number_an_attempt_and_a_call_for_each_pr
     for _ in range(50):
         assert isinstance(store.claim(LEASE_MS), Probe) or go_on(store, AWAY_MS) is None
         go_on(store, 1)
-        store.probed("default", ok=True)
+        store.probed("default")
         fail(store, sent(store, claim(store)))
         assert is_open(store)
     assert {entry(store, number(n)).attempts for n in range(9)} == {0}

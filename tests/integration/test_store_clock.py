@@ -7,7 +7,7 @@ import pytest
 from support.store_steps import LEASE_MS, attach, claim, delivery, entry, go_on, number, others, push, sent, settle
 from trunkline.lifecycle import State
 from trunkline.store import Store
-from trunkline.store.model import AccountRule, Gate, Idle, Policies, Probe, ProfilePolicy, Settlement
+from trunkline.store.model import AccountRule, Idle, OpenBreaker, Policies, Probe, ProfilePolicy, Settlement
 from trunkline.store.registry import Registration
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -33,7 +33,9 @@ def step(store: Store, worker: Registration, ms: int) -> None:
 def gate(store: Store, ms: int) -> None:
     push(store, ONE)
     batch = sent(store, claim(store))
-    assert store.settle(batch.id, Settlement("f0", dispositions=others(batch, "released"), gate=Gate(ms, "401")))
+    assert store.settle(
+        batch.id, Settlement("f0", dispositions=others(batch, "released"), breaker=OpenBreaker(ms, "401"))
+    )
 
 
 def waits_ms(store: Store) -> int:
@@ -76,7 +78,7 @@ def test_a_breaker_lets_a_probe_through_after_a_step_back_of_an_hour(
         go_on(store, MINUTE_MS)
         worker.beat()
         assert isinstance(store.claim(LEASE_MS), Probe)
-        store.probed("default", ok=False, reason="401", closed_ms=MINUTE_MS)
+        store.probed("default", open_ms=MINUTE_MS, reason="401")
     step(store, worker, -HOUR_MS)
     assert waits_ms(store) <= MINUTE_MS
 

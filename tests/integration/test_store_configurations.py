@@ -156,7 +156,7 @@ def test_a_worker_leaves_the_probe_of_an_account_that_it_does_not_know_to_others
     stranger.join()
     fleet.workers["stranger"] = stranger
     push(store, N)
-    store.probed("first", ok=False, reason="401", closed_ms=1)
+    store.probed("first", open_ms=1, reason="401")
     go_on(store, 1)
     assert isinstance(fleet.claim("stranger"), Idle)
 

@@ -22,7 +22,7 @@ from support.store_steps import (
 )
 from trunkline.lifecycle import State
 from trunkline.store import Store, queries
-from trunkline.store.model import Batch, Disposition, Dropped, Gate, Idle, Pause, Probe, RefusedAlike, Settlement
+from trunkline.store.model import Batch, Disposition, Dropped, Idle, OpenBreaker, Pause, Probe, RefusedAlike, Settlement
 
 DAY_MS = 86_400_000
 
@@ -30,7 +30,9 @@ DAY_MS = 86_400_000
 def gated(store: Store, batch: Batch, ms: int = 30_000) -> None:
     """The API answered 401."""
     backs = tuple(Disposition(each, "released") for each in numbers_of(batch))
-    assert store.settle(batch.id, Settlement(batch.fingerprint, dispositions=backs, gate=Gate(ms, "401 AUTH_FAILURE")))
+    assert store.settle(
+        batch.id, Settlement(batch.fingerprint, dispositions=backs, breaker=OpenBreaker(ms, "401 AUTH_FAILURE"))
+    )
 
 
 def refused(store: Store, batch: Batch, signature: str = "400 BAD") -> None:
@@ -62,7 +64,7 @@ def test_trouble_with_an_account_costs_no_attempt_and_ends_with_a_probe_then_one
     assert idle(store) == Idle(30_000)
     go_on(store, 30_000)
     assert store.claim(LEASE_MS) == Probe("default", 1)
-    store.probed("default", ok=True)
+    store.probed("default")
     batch = claim(store)
     assert (batch.half_open, numbers_of(batch)) == (True, [number(2)]), "not the one that failed"
     assert idle(store) == Idle(None), "one batch until its answer is there"
@@ -77,7 +79,7 @@ def test_a_probe_that_fails_closes_the_gate_for_longer(store: Store) -> None:
     for times in (1, 2, 3):
         go_on(store, 30_000)
         assert store.claim(LEASE_MS) == Probe("default", times)
-        store.probed("default", ok=False, reason="still 401", closed_ms=30_000)
+        store.probed("default", open_ms=30_000, reason="still 401")
     assert account(store) is not None
     assert idle(store) == Idle(30_000)
 

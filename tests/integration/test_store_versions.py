@@ -13,7 +13,7 @@ from support.store_steps import LEASE_MS, claim, govern, number, publish, push, 
 from trunkline.bootstrap import open_store
 from trunkline.config.sections import StoreSettings
 from trunkline.config.settings import Settings
-from trunkline.store import Store, StoreNewer, queries, rejections
+from trunkline.store import Store, StoreNewer, checkpoints, queries, rejections
 from trunkline.store.examining import try_a_write
 from trunkline.store.model import AccountRule, Policies, ProfilePolicy, Settlement
 from trunkline.store.registry import Registration
@@ -36,7 +36,9 @@ MOVES: Final[Mapping[str, Callable[[Store, str], object]]] = {
     "permit": lambda store, batch: store.permit(batch, "default", 1),
     "settle": lambda store, batch: store.settle(batch, Settlement("f0", attached=(number(2),))),
     "reap": lambda store, _: store.reap(),
-    "gate": lambda store, _: store.pause_account("default", "maintenance"),
+    "pause": lambda store, _: store.pause_account("default", "maintenance"),
+    "probed": lambda store, _: store.probed("default"),
+    "checkpoint": lambda store, _: checkpoints.keep(store, "inventory", "telnyx", "page 7"),
     "replay": lambda store, _: store.replay(NAME),
     "drop": lambda store, _: store.drop_dead(NAME),
     "archive": lambda store, _: store.archive(0),

@@ -79,8 +79,8 @@ class OldStore:
             "fp": said.fingerprint, "attached": said.attached, "others": others, "absent": said.absent,
             "healthy": said.healthy,
         }  # fmt: skip
-        if said.gate:
-            document["gate"] = {"ms": said.gate.ms, "reason": said.gate.reason}
+        if said.breaker:
+            document["gate"] = {"ms": said.breaker.ms, "reason": said.breaker.reason}
         return bool(self._run("settle", batch_id, json.dumps(document)) == 1)
 
     def reap(self) -> int:

@@ -20,9 +20,9 @@ from trunkline.store.model import (
     Batch,
     Disposition,
     Entry,
-    Gate,
     Idle,
     Leased,
+    OpenBreaker,
     Probe,
     ProfilePolicy,
     RefusedAlike,
@@ -505,7 +505,7 @@ class Driver:
             dispositions=tuple(others),
             absent=self._absent(held.batch),
             healthy=held.sent and held.whole == "each",
-            gate=Gate(30_000, "401") if held.whole == "gate" else None,
+            breaker=OpenBreaker(30_000, "401") if held.whole == "gate" else None,
             trouble=self._trouble(held) if held.whole == "trouble" else None,
             refused=refused,
         )
@@ -546,7 +546,7 @@ class Driver:
         self.follow()
 
     def probe(self, account: str, fine: bool) -> None:
-        self.store.probed(account, ok=fine, reason="401", closed_ms=20_000)
+        self.store.probed(account, open_ms=0 if fine else 20_000, reason="401")
         self.model.probed(account, fine, self.now + 20_000)
 
     def _open_everything(self) -> None:

@@ -426,8 +426,8 @@ class Model:
     def _settle_gate(self, lease: Lease, said: Settlement, suspects: bool, now: int) -> None:
         account = lease.batch.account
         gates = self.gates[account]
-        if said.gate:
-            self._close(account, now + said.gate.ms)
+        if said.breaker:
+            self._close(account, now + said.breaker.ms)
         elif said.trouble and not suspects:
             gates.failed_in_a_row += 1
             if gates.failed_in_a_row >= 2:

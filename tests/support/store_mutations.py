@@ -42,7 +42,7 @@ MUTATIONS = (
         "if pol.refused then return nil",
         rare=True,
     ),
-    Mutation("a resumed account is not made due", "gate", "  to_touch[name] = true\n"),
+    Mutation("a resumed account is not made due", "pause", "  to_touch[name] = true\n"),
     Mutation("a settled batch keeps its lease", "lib/batches", "  call('ZREM', P .. 'leases', id)\n"),
     Mutation("a settled batch stays", "lib/batches", "  call('DEL', P .. 'batch:' .. id)\n"),
     Mutation(

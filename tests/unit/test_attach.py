@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from trunkline.bland.attach import (
+    AccountFailed,
     Answer,
     Attached,
     CallFailed,
     Dead,
-    GateAccount,
     Outcome,
     Outcomes,
     Retry,
@@ -455,7 +455,7 @@ def test_any_answer_gives_one_outcome_for_each_number_or_one_verdict(
         case CallFailed(by_number):
             assert list(by_number) == sent
             kept = [text for o in by_number.values() for text in (o.raw, o.message)]
-        case GateAccount():
+        case AccountFailed():
             kept = [answer.verdict.reason]
         case SplitBatch():
             kept = [answer.verdict.message, answer.verdict.raw, answer.verdict.signature]

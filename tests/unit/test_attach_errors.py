@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from trunkline.bland.attach import (
+    AccountFailed,
     CallFailed,
     Dead,
-    GateAccount,
     Outcome,
     Outcomes,
     Retry,
@@ -133,7 +133,7 @@ def test_a_server_error_is_verified_and_no_number_pays_for_it(status: int, body:
 def test_a_code_that_names_the_account_gates_it_under_any_status(code: str, status: int, sent: tuple[str, ...]) -> None:
     for body in (error(code, "no"), {"status": "error", "message": code}, {"errors": [code]}, {"error": code}):
         found = verdict(status, body, sent)
-        assert isinstance(found, GateAccount), found
+        assert isinstance(found, AccountFailed), found
         assert found.explicit
         assert found.reason.startswith(f"{status} {code}")
 
@@ -146,22 +146,22 @@ def test_a_code_that_names_the_account_gates_it_under_any_status(code: str, stat
 def test_prose_that_names_the_account_gates_it(text: str) -> None:
     for body in (error(message=text), {"status": "error", "message": text}, {"errors": [text]}, text, text.encode()):
         found = verdict(400, body)
-        assert isinstance(found, GateAccount)
+        assert isinstance(found, AccountFailed)
         assert found.explicit
 
 
 def test_401_gates_the_account_whatever_it_says() -> None:
     for body in (b"", b"<html>", error("SOMETHING", "number not owned"), {"error": "nope"}):
         found = verdict(401, body)
-        assert isinstance(found, GateAccount)
+        assert isinstance(found, AccountFailed)
         assert (found.kind, found.explicit) == ("auth", True)
 
 
 def test_the_reason_of_a_gate_reads_like_the_books() -> None:
     found = verdict(401, error("AUTH_FAILURE", "bad key"))
-    assert found == GateAccount("auth", "401 AUTH_FAILURE: bad key", None, explicit=True)
+    assert found == AccountFailed("auth", "401 AUTH_FAILURE: bad key", None, explicit=True)
     scope = {"errors": [{"error": "INSUFFICIENT_SCOPE", "message": "no", "required_scope": "sip:write"}]}
-    assert verdict(403, scope) == GateAccount(
+    assert verdict(403, scope) == AccountFailed(
         "forbidden", "403 INSUFFICIENT_SCOPE: no: required scope sip:write", None, True
     )
 
@@ -170,19 +170,19 @@ def test_the_reason_of_a_gate_reads_like_the_books() -> None:
 def test_a_bare_403_gates_the_account_but_may_be_about_numbers(status: int) -> None:
     for body in (b"", b"<html>Forbidden</html>", error("FORBIDDEN", "no")):
         found = verdict(status, body)
-        assert isinstance(found, GateAccount)
+        assert isinstance(found, AccountFailed)
         assert (found.kind, found.explicit) == ("forbidden", False)
 
 
 def test_a_403_on_a_number_of_somebody_else_splits_and_one_on_a_key_does_not() -> None:
     assert isinstance(verdict(403, error(message="Number +14155550100 belongs to another org")), SplitBatch)
-    assert isinstance(verdict(403, error(message="This API key belongs to another org than the number")), GateAccount)
+    assert isinstance(verdict(403, error(message="This API key belongs to another org than the number")), AccountFailed)
 
 
 def test_429_gates_the_rate_with_what_it_asks_for() -> None:
     for body in (b"", b"<html>", error("RATE_LIMITED", "slow down"), error(message="too many invalid requests")):
         found = verdict(429, body, retry_after="Sun, 22 Nov 2026 12:00:30 GMT")
-        assert isinstance(found, GateAccount)
+        assert isinstance(found, AccountFailed)
         assert (found.kind, found.retry_after_s) == ("rate", 30.0)
 
 
@@ -194,7 +194,7 @@ def test_all_numbers_refused_for_the_account_gate_it() -> None:
     for status in (200, 400):
         failed = [{"phone_number": number, "error": "SIP_NOT_ENABLED"} for number in SEVERAL]
         found = verdict(status, {"data": {"configured": [], "failed": failed}, "errors": None})
-        assert isinstance(found, GateAccount)
+        assert isinstance(found, AccountFailed)
         assert found.explicit
 
 
@@ -207,7 +207,7 @@ def test_one_number_refused_for_the_account_beside_a_configured_one_is_a_retry()
 @pytest.mark.parametrize("status", [401, 403, 429])
 @pytest.mark.parametrize("failed", [[A, B], [{"phone_number": A, "error": "rate limited"}]])
 def test_lists_of_failures_do_not_hide_the_accounts_trouble(status: int, failed: object) -> None:
-    assert isinstance(verdict(status, {"data": {"configured": [], "failed": failed}, "errors": None}), GateAccount)
+    assert isinstance(verdict(status, {"data": {"configured": [], "failed": failed}, "errors": None}), AccountFailed)
 
 
 # The batch

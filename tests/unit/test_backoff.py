@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.engine.backoff import draw_for, gate_delay_s, retry_at_ms
+from trunkline.engine.backoff import breaker_delay_s, draw_for, retry_at_ms
 from trunkline.profiles.profile import RetryRules
 
 RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)
@@ -41,15 +41,15 @@ def test_draws_differ_by_profile_attempt_and_salt_and_cover_the_range() -> None:
 
 
 def test_a_gate_stays_closed_twice_as_long_each_time_up_to_its_most() -> None:
-    assert [gate_delay_s(n, 30, 900, None) for n in (1, 2, 3, 6, 7, 10_000)] == [30, 60, 120, 900, 900, 900]
+    assert [breaker_delay_s(n, 30, 900, None) for n in (1, 2, 3, 6, 7, 10_000)] == [30, 60, 120, 900, 900, 900]
 
 
 def test_a_gate_keeps_what_the_api_asks_for_and_grows_if_it_asks_for_nothing() -> None:
-    assert gate_delay_s(1, 30, 900, 5) == 5
-    assert gate_delay_s(1, 30, 900, 3600) == 3600
-    assert [gate_delay_s(n, 30, 900, 0) for n in (0, 1, 2, 3, 6, 9)] == [1, 1, 2, 4, 30, 30]
+    assert breaker_delay_s(1, 30, 900, 5) == 5
+    assert breaker_delay_s(1, 30, 900, 3600) == 3600
+    assert [breaker_delay_s(n, 30, 900, 0) for n in (0, 1, 2, 3, 6, 9)] == [1, 1, 2, 4, 30, 30]
 
 
 @given(st.integers(0, 10**9), st.floats(0.001, 86400), st.floats(0.001, 86400), st.none() | st.floats(0, 86400))
 def test_a_gate_never_opens_at_once(consecutive: int, initial_s: float, max_s: float, asked: float | None) -> None:
-    assert 0 < gate_delay_s(consecutive, initial_s, max_s, asked) <= 86400
+    assert 0 < breaker_delay_s(consecutive, initial_s, max_s, asked) <= 86400

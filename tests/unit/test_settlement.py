@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from trunkline.bland.attach import Attached, CallFailed, Dead, GateAccount, Outcomes, Retry, Verdict, Verify
+from trunkline.bland.attach import AccountFailed, Attached, CallFailed, Dead, Outcomes, Retry, Verdict, Verify
 from trunkline.engine.backoff import retry_at_ms
 from trunkline.engine.read_back import ReadBack
 from trunkline.engine.reader import ReadTrouble
@@ -15,7 +15,7 @@ from trunkline.engine.settlement import settlement_of
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.directions import Direction
 from trunkline.profiles.profile import Profile, RetryRules
-from trunkline.store.model import Batch, Disposition, Gate, Leased, RefusedAlike, Settlement, Trouble
+from trunkline.store.model import Batch, Disposition, Leased, OpenBreaker, RefusedAlike, Settlement, Trouble
 
 A, B, C = "+14155550100", "+14155550101", "+14155550102"
 RULES = RetryRules(max_attempts=3, initial_s=4.0, max_s=60.0)
@@ -26,7 +26,7 @@ TROUBLE = Trouble("HTTP 503 without a word that is understood", 30_000)
 
 def batch(*numbers: Leased) -> Batch:
     return Batch(
-        id="1-a", profile="support", account="default", fingerprint="fp", is_child=False, half_open=False, gate_count=0,
+        id="1-a", profile="support", account="default", fingerprint="fp", is_child=False, half_open=False, trips=0,
         now_ms=NOW_MS, numbers=numbers,
     )  # fmt: skip
 
@@ -36,10 +36,10 @@ def failed(*outcomes: Retry | Verify) -> CallFailed:
 
 
 def settled(
-    checked: ReadBack, verdict: Verdict | None, *, gate: Gate | None = None, trouble: Trouble | None = TROUBLE
+    checked: ReadBack, verdict: Verdict | None, *, breaker: OpenBreaker | None = None, trouble: Trouble | None = TROUBLE
 ) -> Settlement:
     everybody = (*checked.to_send, *checked.unanswered, *checked.later, *(Leased(each) for each in checked.attached))
-    return settlement_of(batch(*everybody), PROFILE, checked, verdict, gate=gate, trouble=trouble)
+    return settlement_of(batch(*everybody), PROFILE, checked, verdict, breaker=breaker, trouble=trouble)
 
 
 def sending(*numbers: Leased, **more: object) -> ReadBack:
@@ -59,7 +59,7 @@ def test_a_call_that_failed_as_a_whole_spends_no_attempt_even_at_the_last_one() 
     assert [(each.kind, each.free, each.code) for each in told.dispositions] == [("retry", True, "http_503")] * 2
     assert told.trouble == TROUBLE
     assert not told.healthy
-    assert told.gate is None
+    assert told.breaker is None
 
 
 def test_what_may_have_arrived_is_in_doubt_and_spends_no_attempt() -> None:
@@ -152,7 +152,7 @@ def test_numbers_told_the_same_passing_trouble_put_nothing_to_the_test() -> None
 UNREAD = ReadTrouble("http_500", "GET /v1/sip answers 500, which can't be used")
 
 
-@pytest.mark.parametrize("verify", ["d", "c", ""])
+@pytest.mark.parametrize("verify", ["in_doubt", "check", ""])
 @pytest.mark.parametrize("attempts", [0, 2, 50])
 def test_a_failed_read_back_spends_no_attempt_and_is_counted_apart(verify: str, attempts: int) -> None:
     number = Leased(A, attempts=attempts, verify=verify, attached_under="fp")  # type: ignore[arg-type]
@@ -176,7 +176,9 @@ def test_numbers_that_were_not_in_the_call_are_named_so_that_nothing_is_thought_
 
 def test_trouble_with_the_account_sends_everything_back_as_it_was() -> None:
     checked = ReadBack((), (), (Leased(A),), (Leased(B, verify="check"),), UNREAD)
-    told = settled(checked, GateAccount("auth", "401", None, explicit=True), gate=Gate(1000, "401"), trouble=None)
+    told = settled(
+        checked, AccountFailed("auth", "401", None, explicit=True), breaker=OpenBreaker(1000, "401"), trouble=None
+    )
     assert {(each.number, each.kind) for each in told.dispositions} == {(A, "released"), (B, "released")}
 
 

@@ -28,7 +28,7 @@ def draw_for(profile: str, attempt: int, salt: str = "") -> float:
     return (int.from_bytes(digest) >> 11) / 2.0**53
 
 
-def gate_delay_s(consecutive: int, initial_s: float, max_s: float, retry_after_s: float | None) -> float:
+def breaker_delay_s(consecutive: int, initial_s: float, max_s: float, retry_after_s: float | None) -> float:
     """Seconds that an account's gate stays closed at its `consecutive`-th trouble in a row (from 1).
 
     What the API asks for is kept, less than `max_s` or more; one that keeps asking for nothing waits longer each time.

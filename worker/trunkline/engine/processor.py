@@ -11,7 +11,7 @@ from typing import Final
 
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.engine.attempt import UNREACHABLE_MOST_S, Attempt
-from trunkline.engine.backoff import gate_delay_s
+from trunkline.engine.backoff import breaker_delay_s
 from trunkline.engine.permits import OutOfTime, Permits, Stopped
 from trunkline.engine.shared_listing import SharedListing
 from trunkline.events.phone import mask
@@ -127,7 +127,7 @@ class BatchProcessor:
                 permits=self._permits,
                 vault=self._vault,
                 scrub=self._scrub,
-                gate_s=partial(gate_delay_s, batch.gate_count + 1, account.pause_initial_s, account.pause_max_s),
+                open_s=partial(breaker_delay_s, batch.trips + 1, account.pause_initial_s, account.pause_max_s),
             ).run()
         except LeaseLost:
             log.warning(Log.batch_stale, hint="the lease ran out before the request; it was not sent")
@@ -187,12 +187,12 @@ class BatchProcessor:
             return
         log = logger(account=probe.account)
         if trouble is None:
-            self._store.probed(probe.account, ok=True)
+            self._store.probed(probe.account)
             log.info(Log.account_probe_ok)
             return
-        closed_s = gate_delay_s(probe.gate_count + 1, min(account.pause_initial_s, most_s), most_s, None)
-        self._store.probed(probe.account, ok=False, reason=trouble, closed_ms=int(closed_s * 1000))
-        log.error(Log.account_probe_failed, reason=trouble, again_in_s=closed_s)
+        open_s = breaker_delay_s(probe.trips + 1, min(account.pause_initial_s, most_s), most_s, None)
+        self._store.probed(probe.account, open_ms=max(1, int(open_s * 1000)), reason=trouble)
+        log.error(Log.account_probe_failed, reason=trouble, again_in_s=open_s)
 
 
 def _is_away(exchange: Exchange) -> bool:
@@ -212,8 +212,8 @@ def _tell(batch: Batch, settlement: Settlement) -> None:
     log.info(Log.batch_settled, attached=len(settlement.attached), others=len(settlement.dispositions))
     if any(said.kind == "split" for said in settlement.dispositions):
         log.warning(Log.batch_split, code=settlement.dispositions[0].code, message=settlement.dispositions[0].message)
-    if settlement.gate is not None:
-        log.error(Log.account_gated, reason=settlement.gate.reason, for_s=settlement.gate.ms / 1000)
+    if settlement.breaker is not None:
+        log.error(Log.account_gated, reason=settlement.breaker.reason, for_s=settlement.breaker.ms / 1000)
     for said in settlement.dispositions:
         if said.kind == "dead":
             log.warning(Log.number_dead, number=mask(said.number), code=said.dead_code, message=said.message)

@@ -11,7 +11,7 @@ from typing import Final
 
 from trunkline.bland.attach import (
     UNKNOWN,
-    GateAccount,
+    AccountFailed,
     Listed,
     Listing,
     ListingUnusable,
@@ -48,7 +48,7 @@ class ReadBack:
     to_send: tuple[Leased, ...]
     unanswered: tuple[Leased, ...] = ()
     trouble: ReadTrouble = NO_TROUBLE
-    gate: GateAccount | None = None
+    account_failed: AccountFailed | None = None
     found_after_doubt: bool = False
     later: tuple[Leased, ...] = ()
 
@@ -89,7 +89,7 @@ def read_back(
     try:
         questions.ask()
     except Unreadable as error:
-        return ReadBack((), unlisted, rest, tuple(asked), error.trouble, error.gate)
+        return ReadBack((), unlisted, rest, tuple(asked), error.trouble, error.account_failed)
     logger(profile=profile.name, batch=batch.id).info(
         Log.read_back,
         asked=len(asked),
@@ -109,7 +109,7 @@ def _told(batch: Batch, questions: _Questions, unlisted: tuple[str, ...]) -> Rea
         to_send=tuple(
             each for each in batch.numbers if each.number not in numbers_found and each not in questions.later
         ),
-        gate=questions.gate,
+        account_failed=questions.account_failed,
         found_after_doubt=any(each.verify == "in_doubt" for each in found),
         later=questions.later,
     )
@@ -157,7 +157,7 @@ class _Questions:
     until: float  # monotonic; what is still unclear then is left for later
     known: dict[str, Proof] = field(default_factory=dict)
     later: tuple[Leased, ...] = ()
-    gate: GateAccount | None = None
+    account_failed: AccountFailed | None = None
 
     def that_are(self, verdict: Proof) -> list[Leased]:
         """The numbers with this verdict, in the order of the batch."""
@@ -196,7 +196,7 @@ class _Questions:
             except Unreadable as error:
                 if not is_some_known:
                     raise
-                self.later, self.gate = tuple(unclear[index:]), error.gate
+                self.later, self.account_failed = tuple(unclear[index:]), error.account_failed
                 return
             self.known[each.number] = self._judge(each, listing, detail, updated_since)
             is_some_known = True

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from trunkline.bland.attach import (
+    AccountFailed,
     CallFailed,
-    GateAccount,
     Listing,
     ListingUnusable,
     NumberDetail,
@@ -42,9 +42,9 @@ NO_TROUBLE: Final = ReadTrouble()
 class Unreadable(Exception):
     """A read-back that did not answer, or not usably, and the account's trouble if the answer told of one."""
 
-    def __init__(self, trouble: ReadTrouble, gate: GateAccount | None = None) -> None:
+    def __init__(self, trouble: ReadTrouble, account_failed: AccountFailed | None = None) -> None:
         super().__init__(trouble.code)
-        self.trouble, self.gate = trouble, gate
+        self.trouble, self.account_failed = trouble, account_failed
 
 
 class Reader:
@@ -79,7 +79,7 @@ class Reader:
         if isinstance(answer, Listing):
             return answer
         trouble = self._trouble(answer, "GET /v1/sip/numbers")
-        if trouble.gate is not None or answer.status >= 500 or answer.status in (408, 425):
+        if trouble.account_failed is not None or answer.status >= 500 or answer.status in (408, 425):
             raise trouble
         return ListingUnusable(f"it answers {answer.status}")
 
@@ -109,8 +109,8 @@ class Reader:
             if error.code == "deadline":
                 raise Unreadable(_NO_TIME) from error
             message = self._scrub(error.message)
-            gate = GateAccount("unreachable", message, None, explicit=True)
-            raise Unreadable(ReadTrouble(error.code, f"the read-back failed: {message}"), gate) from error
+            account_failed = AccountFailed("unreachable", message, None, explicit=True)
+            raise Unreadable(ReadTrouble(error.code, f"the read-back failed: {message}"), account_failed) from error
         except Unanswered as error:
             message = f"the read-back failed: {self._scrub(error.message)}"
             raise Unreadable(ReadTrouble(error.code, message)) from error
@@ -121,10 +121,10 @@ class Reader:
         answer = read_answer(
             exchange.status, exchange.headers, exchange.body, ("?",), scrub=self._scrub, now=datetime.now(UTC)
         )
-        gate = answer.verdict if isinstance(answer.verdict, GateAccount) else None
+        account_failed = answer.verdict if isinstance(answer.verdict, AccountFailed) else None
         wish = answer.verdict.retry_after_s if isinstance(answer.verdict, CallFailed) else None
         message = f"{what} answers {exchange.status}, which can't be used"
-        return Unreadable(ReadTrouble(f"http_{exchange.status}", message, wish), gate)
+        return Unreadable(ReadTrouble(f"http_{exchange.status}", message, wish), account_failed)
 
 
 _NO_TIME: Final = ReadTrouble("out_of_time", "the account's rate left no time to read back", of_api=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from trunkline.bland.attach import (
+    AccountFailed,
     Attached,
     CallFailed,
     Dead,
-    GateAccount,
     Outcome,
     Outcomes,
     Retry,
@@ -22,7 +22,7 @@ from trunkline.engine.disposition import disposition_of
 from trunkline.engine.read_back import ReadBack
 from trunkline.lifecycle import DeadCode
 from trunkline.profiles.profile import Profile
-from trunkline.store.model import Batch, Disposition, Gate, Leased, RefusedAlike, Settlement, Trouble
+from trunkline.store.model import Batch, Disposition, Leased, OpenBreaker, RefusedAlike, Settlement, Trouble
 
 MANY_ALIKE: Final = 3  # numbers of one call; fewer may well be the numbers' own mistake
 UNKNOWN_WORDS: Final = "api_failed"  # of a number's refusal that is neither known to pass nor to be for good
@@ -35,15 +35,15 @@ def settlement_of(
     checked: ReadBack,
     verdict: Verdict | None,
     *,
-    gate: Gate | None = None,
+    breaker: OpenBreaker | None = None,
     trouble: Trouble | None = None,
 ) -> Settlement:
     """`verdict` is on the numbers of `checked.to_send`, None if nothing was sent: then they go back as they were.
 
-    `gate` and `trouble`: what closes for the account, or may close, by the verdict or by the read-back.
+    `breaker` and `trouble`: what closes for the account, or may close, by the verdict or by the read-back.
     """
     told = _Told(batch, profile, checked)
-    unread = told.released(checked.unanswered) if gate is not None else told.unread(checked.unanswered)
+    unread = told.released(checked.unanswered) if breaker is not None else told.unread(checked.unanswered)
     attached, dispositions = checked.attached, [*unread, *told.released(checked.later)]
     unsent = (*checked.attached, *_named(checked.unanswered), *_named(checked.later))
     healthy, refused = False, None
@@ -64,7 +64,7 @@ def settlement_of(
             split, refused = told.split(verdict)
             dispositions += split
             healthy = True
-        case GateAccount():
+        case AccountFailed():
             code = "forbidden" if verdict.kind == "forbidden" and not verdict.explicit else ""
             dispositions += told.released(checked.to_send, code)
         case None:
@@ -77,7 +77,7 @@ def settlement_of(
         dispositions=tuple(dispositions),
         absent=checked.absent,
         healthy=healthy,
-        gate=gate,
+        breaker=breaker,
         trouble=trouble,
         refused=refused,
         unsent=unsent,

@@ -87,13 +87,13 @@ class Store:
         return results
 
     def claim(self, lease_ms: int) -> Batch | Probe | Idle:
-        """The earliest due batch under a lease, or a gate's probe, or how long nothing is due."""
+        """The earliest due batch under a lease, or a breaker's probe, or how long nothing is due."""
         reply = self._run("claim", lease_ms, secrets.token_hex(8), PROBE_LEASE_MS, self.worker, self.digest)
         match reply[0]:
             case "batch":
                 return _batch(reply)
             case "probe":
-                return Probe(account=reply[1], gate_count=int(reply[2]))
+                return Probe(account=reply[1], trips=int(reply[2]))
         return Idle(None if reply[1] == "" else max(0, int(reply[1]) - int(reply[2])))
 
     def look(self, most: int) -> Look:
@@ -131,23 +131,23 @@ class Store:
 
     def pause_account(self, name: str, reason: str) -> bool:
         """Stops an account's calls until it is resumed. False: no such account."""
-        return bool(self._run("gate", "pause_account", name, reason, ""))
+        return bool(self._run("pause", "pause_account", name, reason))
 
     def resume_account(self, name: str) -> bool:
-        """Ends the operator's pause, and lets a closed automatic gate probe at once. False: no such account."""
-        return bool(self._run("gate", "resume_account", name, "", ""))
+        """Ends the operator's pause, and lets an open breaker probe at once. False: no such account."""
+        return bool(self._run("pause", "resume_account", name, ""))
 
     def pause_profile(self, name: str, reason: str) -> bool:
         """Stops a profile's calls until it is resumed. False: no such profile."""
-        return bool(self._run("gate", "pause_profile", name, reason, ""))
+        return bool(self._run("pause", "pause_profile", name, reason))
 
     def resume_profile(self, name: str) -> bool:
         """Ends both pauses of a profile. False: no such profile."""
-        return bool(self._run("gate", "resume_profile", name, "", ""))
+        return bool(self._run("pause", "resume_profile", name, ""))
 
-    def probed(self, account: str, *, ok: bool, reason: str = "", closed_ms: int = 0) -> None:
-        """What the probe said: the gate opens for one batch, or stays closed for `closed_ms` more."""
-        self._run("gate", "probe_ok" if ok else "probe_failed", account, reason, closed_ms)
+    def probed(self, account: str, *, open_ms: int = 0, reason: str = "") -> None:
+        """What the probe said: the breaker lets one batch through, or stays open for `open_ms` more."""
+        self._run("probed", account, open_ms or "", reason)
 
     def replay(self, entries: Iterable[tuple[str, str]]) -> int:
         """Dead letters, as (profile, number), back into the queue; how many were dead."""
@@ -306,7 +306,7 @@ def _pushed(row: list[Any]) -> Pushed:
 
 
 def _batch(reply: list[Any]) -> Batch:
-    _, batch_id, profile, account, fingerprint, kind, half, gate_count, now, joined, special = reply
+    _, batch_id, profile, account, fingerprint, kind, half, trips, now, joined, special = reply
     known: dict[str, dict[str, Any]] = json.loads(special)
     return Batch(
         id=batch_id,
@@ -315,7 +315,7 @@ def _batch(reply: list[Any]) -> Batch:
         fingerprint=fingerprint,
         is_child=kind == KindLetter.from_split,
         half_open=half == 1,
-        gate_count=int(gate_count),
+        trips=int(trips),
         now_ms=int(now),
         numbers=tuple(_leased(number, known.get(number, {})) for number in joined.split("\n")),
     )
@@ -355,8 +355,8 @@ def _settlement(said: Settlement) -> dict[str, Any]:
         "unsent": said.unsent,
         "dispositions": [_disposition(each) for each in said.dispositions],
     }
-    if said.gate:
-        out["gate"] = {"ms": said.gate.ms, "reason": said.gate.reason}
+    if said.breaker:
+        out["breaker"] = {"ms": said.breaker.ms, "reason": said.breaker.reason}
     if said.refused:
         refused = said.refused
         out["refused"] = {"signature": refused.signature, "numbers": refused.numbers, "reason": refused.reason}

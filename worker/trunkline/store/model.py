@@ -70,17 +70,17 @@ class Batch:
     fingerprint: str
     is_child: bool
     half_open: bool
-    gate_count: int
+    trips: int
     now_ms: int
     numbers: tuple[Leased, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The account's gate is due to open: ask `GET /v1/me`, then say so with `Store.probed`."""
+    """The account's breaker lets a probe through: ask `GET /v1/me`, then say so with `Store.probed`."""
 
     account: str
-    gate_count: int
+    trips: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class Disposition:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Close the account's automatic gate for `ms`, and why."""
+class OpenBreaker:
+    """Opens the account's breaker for `ms`, and why."""
 
     ms: int
     reason: str
@@ -177,7 +177,7 @@ class Settlement:
     dispositions: tuple[Disposition, ...] = ()
     absent: tuple[str, ...] = ()
     healthy: bool = False
-    gate: Gate | None = None
+    breaker: OpenBreaker | None = None
     trouble: Trouble | None = None
     refused: RefusedAlike | None = None
     unsent: tuple[str, ...] = ()

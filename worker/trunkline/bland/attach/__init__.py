@@ -8,11 +8,11 @@ from trunkline.bland.attach.answer import no_answer, read_answer
 from trunkline.bland.attach.drift import has_unreadable_fields
 from trunkline.bland.attach.listing import ListedNumber, Listing, ListingReader, ListingUnusable
 from trunkline.bland.attach.outcomes import (
+    AccountFailed,
     Answer,
     Attached,
     CallFailed,
     Dead,
-    GateAccount,
     Outcome,
     Outcomes,
     Retry,
@@ -35,12 +35,12 @@ from trunkline.bland.attach.request import request_body
 
 __all__ = [
     "UNKNOWN",
+    "AccountFailed",
     "Answer",
     "Attached",
     "CallFailed",
     "Dead",
     "DirectionDetail",
-    "GateAccount",
     "Listed",
     "ListedNumber",
     "Listing",

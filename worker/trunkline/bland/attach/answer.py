@@ -9,11 +9,11 @@ from pydantic import SecretStr
 from trunkline.bland.attach.envelope import Envelope, Json, Problem, dump, read_envelope
 from trunkline.bland.attach.number_matching import Sent, configured_numbers, failures, failures_by_error
 from trunkline.bland.attach.outcomes import (
+    AccountFailed,
     Answer,
     Attached,
     CallFailed,
     Dead,
-    GateAccount,
     Outcome,
     Outcomes,
     Retry,
@@ -215,10 +215,10 @@ class _Reading:
 
     def _gate(
         self, kind: Literal["auth", "forbidden", "rate"], *, explicit: bool, problem: Problem | None = None
-    ) -> GateAccount:
+    ) -> AccountFailed:
         words = self._sentence(problem or self._envelope.problem)
         reason = f"{self._status} {words}" if words else str(self._status)
-        return GateAccount(kind, reason, self._retry_after_s, explicit)
+        return AccountFailed(kind, reason, self._retry_after_s, explicit)
 
     def _split(self) -> SplitBatch:
         signature = self._signature(likeness(self._envelope.problem, self._sent.exact))

@@ -82,7 +82,7 @@ class CallFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class GateAccount:
+class AccountFailed:
     """The account is in trouble, not the numbers: pause it and count no attempt.
 
     `reason` reads like `401 AUTH_FAILURE: bad key`. `explicit` is False where only a bare status says so (a 403 without
@@ -109,7 +109,7 @@ class SplitBatch:
     signature: str
 
 
-Verdict = Outcomes | CallFailed | GateAccount | SplitBatch
+Verdict = Outcomes | CallFailed | AccountFailed | SplitBatch
 
 
 @dataclass(frozen=True, slots=True)

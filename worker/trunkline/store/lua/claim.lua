@@ -7,10 +7,10 @@
 -- ARGV[4]  the lease of a probe, ms
 -- ARGV[5]  the worker's id, or "" for one that has not registered
 -- ARGV[6]  the digest of its configuration, or "": it carries everything as it was published
--- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the gate closed, now,
+-- Result   {"batch", id, profile, account, fingerprint, kind, half-open (1 or 0), times in a row that the breaker opened, now,
 --           numbers joined by "\n", JSON {number: {attempts, crashes, verify, forced, attached_under, sent_at, known_absent,
 --           met_403, unread, queued_at}} of those that have any}
---          {"probe", account, times in a row that the gate closed, now}: the gate's time is over, ask GET /v1/me and report by gate
+--          {"probe", account, times in a row that the breaker opened, now}: its time is over, ask GET /v1/me, then run probed
 --          {"idle", when something is due next or "", now}
 -- Cost     2 commands a number, and 2 for each 64 due profiles that are others'
 -- @include configurations

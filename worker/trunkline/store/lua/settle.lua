@@ -7,7 +7,7 @@
 -- ARGV[3]  JSON {fp: fingerprint the worker sent under, attached: [number], healthy: the API answered as it should,
 --            dispositions: [{number, kind, at ms, dead_code, code, api_code, message, answer, free, unread}],
 --            absent: [numbers a read-back did not find], unsent: [numbers that were not in the request],
---            gate: {ms, reason} or absent, trouble: {ms, reason, paid: a disposition, or absent} or absent,
+--            breaker: {ms, reason} or absent, trouble: {ms, reason, paid: a disposition, or absent} or absent,
 --            refused: {signature, numbers, reason} or absent, password: {profile, field, text, numbers} or absent,
 --            password_lost: profile or absent}
 --          kinds: retry (at, counts an attempt unless it is free), in_doubt (the same, read back first), dead (dead_code), split
@@ -276,7 +276,7 @@ end
 if #backs > 0 then
   if kind == KIND.from_split then
     call('RPUSH', P .. 'split:' .. p, table.concat(backs, '\n'))
-  elseif said.gate then
+  elseif said.breaker then
     call('RPUSH', P .. 'ready:' .. p, unpack(backs)) -- behind the others: the probe's batch is not the one that failed
   else
     local reversed = {}
@@ -287,10 +287,12 @@ end
 
 -- The account's breaker: opened by trouble with the account, or by calls that failed as a whole, twice in a row without an
 -- answer between; closed by an answer that is in order.
-if said.gate then
-  close_gate(a, said.gate.ms, said.gate.reason)
+if said.breaker then
+  open_breaker(a, said.breaker.ms, said.breaker.reason)
 elseif said.trouble and not suspects then
-  if call('HINCRBY', account_key, ACCOUNT.failures, 1) >= 2 then close_gate(a, said.trouble.ms, said.trouble.reason) end
+  if call('HINCRBY', account_key, ACCOUNT.failures, 1) >= 2 then
+    open_breaker(a, said.trouble.ms, said.trouble.reason)
+  end
 elseif said.healthy then
   call('HDEL', account_key, ACCOUNT.half_open, ACCOUNT.failures)
   if sent then call('HSET', account_key, ACCOUNT.healthy_at, math.max(healthy_at or 0, sent)) end

@@ -2,7 +2,7 @@
 -- @include accounts
 
 -- Opens the account's breaker. Calls that were already out may say the same again: they move its end, and count once.
-local function close_gate(a, ms, reason)
+local function open_breaker(a, ms, reason)
   local key = P .. 'account:' .. a
   local open_until = tonumber(call('HGET', key, ACCOUNT.open_until) or nil) or 0
   if open_until <= NOW then call('HINCRBY', key, ACCOUNT.trips, 1) end
