@@ -339,21 +339,31 @@ class Driver:
     def _follow_claim(self) -> None:
         """What a claim does besides: after an edit it looks anew at who owns the numbers that it comes by."""
         states = self.states()
-        for profile in sorted(PROFILES) if self.model.moved else ():
-            account = self.model.profiles[profile].account
-            for number in NUMBERS:
-                entry = self.model.entries.get((profile, number))
-                there = profile in self._claimants(account, number)
-                if entry is None or entry.state is not State.queued or not there:
-                    continue
-                claims = self.model.claims.get((account, number), {})
-                among = [(other, number) for other in {*claims, profile} if (other, number) in states]
-                if profile not in claims or any(self._differs(name, states) for name in among):
-                    self.model.claim_anew(profile, number, self.now)
-
+        for profile in sorted(self.model.moved):
+            self._follow_claim_anew(profile, states)
+        for profile in sorted(PROFILES.keys() - self.model.moved) if self.model.moved else ():
+            self._follow_claim_anew(profile, states, only_owners=True)
         for profile, stops in self.model.stops.items():
             if stops.canary and not self._awaits_canary(profile) and not self._canary_of(profile):
                 stops.canary = ""  # it was cancelled, say; a claim that comes by forgets it
+
+    def _follow_claim_anew(self, profile: str, states: dict[Name, State], *, only_owners: bool = False) -> None:
+        """`only_owners`: of a profile that was not edited itself, only what another owner of a direction tells counts."""
+        account = self.model.profiles[profile].account
+        for number in NUMBERS:
+            entry = self.model.entries.get((profile, number))
+            there = profile in self._claimants(account, number)
+            if entry is None or entry.state is not State.queued or not there:
+                continue
+            claims = self.model.claims.get((account, number), {})
+            among = [(other, number) for other in {*claims, profile} if (other, number) in states]
+            changed = [name for name in among if self._differs(name, states)]
+            if only_owners:
+                changed = [
+                    name for name in changed if State.superseded in {states[name], self.model.entries[name].state}
+                ]
+            if profile not in claims or changed:
+                self.model.claim_anew(profile, number, self.now)
 
     def _canary_of(self, profile: str) -> str:
         return str(self.store._client.hget(f"{self.store.prefix}policy:{profile}", "cw") or "")
