@@ -9,23 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from trunkline.config.parser import SECTIONS
 from trunkline.config.sections import Account, ServerSettings, StoreSettings, WorkerSettings
 from trunkline.events.intake import NumberRules
+from trunkline.events.number_traits import TYPES
 from trunkline.events.routing import Route
+from trunkline.profiles.directions import CustomHeader, UuiHeader
 from trunkline.profiles.profile import BatchRules, Profile, RetryRules
 from trunkline.schema import NAME, Table
 from trunkline_producers.carriers import ApiTable
 from trunkline_producers.sources.config import CaseTable, SourceTable
 from trunkline_producers.sources.presets import KEY_FIELDS, presets
 from trunkline_producers.verify.config import TABLES
+from trunkline_producers.verify.jwt import DIGESTS
 from trunkline_producers.verify.keys import KeyTable
+from trunkline_producers.webhooks.expressions import MAX_LENGTH
 
 FILE: Final = Path(__file__).parents[2] / "worker/trunkline/config/trunkline.schema.json"
 ONE: Final[Mapping[str, type[Table]]] = {
@@ -35,8 +38,34 @@ ONE: Final[Mapping[str, type[Table]]] = {
 NAMED: Final[Mapping[str, type[Table]]] = {"accounts": Account, "profiles": Profile}
 
 
+REFERENCE: Final = {
+    "type": "object",
+    "description": 'A secret is never written in the file: { env = "NAME" } or { file = "PATH" }.',
+    "properties": {"env": {"type": "string", "minLength": 1}, "file": {"type": "string", "minLength": 1}},
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+TEXT_OR_REFERENCE: Final = {"anyOf": [{"type": "string"}, REFERENCE]}
+TEXTS: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+WRITTEN: Final[Mapping[str, dict[str, Any]]] = {  # what may be written where a function reads it, by its name
+    "read_secret": REFERENCE,
+    "_redis_url": TEXT_OR_REFERENCE,
+    "_url": TEXT_OR_REFERENCE,
+    "_public": TEXT_OR_REFERENCE,
+    "_path": {"type": "string", "minLength": 1},
+    "_texts": TEXTS,
+    "_message": TEXTS,
+    "_pairs": {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+    "_expression": {"type": "string", "maxLength": MAX_LENGTH, "description": "A JMESPath expression."},
+    "_event_id": {"type": "string", "description": 'A JMESPath expression, or "header:NAME".'},
+    "_algorithms": {"type": "array", "items": {"enum": list(DIGESTS)}, "minItems": 1},
+}
+MODELS: Final[Mapping[str, tuple[type[Table], ...]]] = {"_header": (CustomHeader, UuiHeader)}  # or one of these
+
+
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, with unknown fields refused, and an error for a field that does not say what may be written."""
+    """Pydantic's, with unknown fields refused, and an error for a field of which nobody said what may be written."""
 
     ignored_warning_kinds: ClassVar[Any] = {"skipped-choice", "non-serializable-default"}
 
@@ -44,9 +73,12 @@ class _Generator(GenerateJsonSchema):
         return super().model_schema(schema) | {"additionalProperties": False}
 
     def function_plain_schema(self, schema: Any) -> JsonSchemaValue:
-        if "json_schema_input_schema" not in schema or schema["json_schema_input_schema"]["type"] == "any":
-            self.handle_invalid_for_json_schema(schema, f"{schema['function']}: add WithJsonSchema beside it")
-        return super().function_plain_schema(schema)
+        name = schema["function"]["function"].__name__
+        if name in MODELS:
+            return {"anyOf": [self.generate_inner(each.__pydantic_core_schema__) for each in MODELS[name]]}
+        if name not in WRITTEN:
+            raise TypeError(f"say in WRITTEN or MODELS what may be written where {name} reads it")
+        return dict(WRITTEN[name])
 
     def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])  # TOML has no null: what is not set is left out
@@ -59,9 +91,6 @@ class _Generator(GenerateJsonSchema):
         del schema
         return False
 
-    def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> NoReturn:
-        raise TypeError(f"no JSON schema for {error_info}")
-
 
 def config_schema() -> dict[str, Any]:
     """The schema of the whole file."""
@@ -69,6 +98,8 @@ def config_schema() -> dict[str, Any]:
     properties: dict[str, Any] = {section: _of(model, definitions) for section, model in ONE.items()}
     properties |= {section: _table_of(_of(model, definitions), NAME.pattern) for section, model in NAMED.items()}
     properties["routes"] = {"type": "array", "items": _of(Route, definitions)}
+    one = {"enum": list(TYPES)}
+    definitions["When"]["properties"]["type"] = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
     properties["sources"] = _table_of(_source(definitions), "[A-Za-z0-9._-]{1,64}")
     for model in NAMED.values():
         _without_name(definitions[model.__name__])

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final, Self, TypeGuard
+from typing import Annotated, ClassVar, Final, Self, TypeGuard
 
 from pydantic import (
     AfterValidator,
@@ -15,7 +15,6 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -125,19 +124,7 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-# A field that a function reads says beside it what editors are told of it: the JSON schema of what may be written.
-REFERENCE_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": 'A secret is never written in the file: { env = "NAME" } or { file = "PATH" }.',
-    "properties": {"env": {"type": "string", "minLength": 1}, "file": {"type": "string", "minLength": 1}},
-    "additionalProperties": False,
-    "minProperties": 1,
-    "maxProperties": 1,
-}
-TEXTS_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
-}
-SecretField = Annotated[Secret, PlainValidator(read_secret), WithJsonSchema(REFERENCE_SCHEMA)]
+SecretField = Annotated[Secret, PlainValidator(read_secret)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 

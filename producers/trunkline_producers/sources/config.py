@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from trunkline.events.event import MAX_METADATA_KEY, MAX_METADATA_KEYS
 from trunkline.http.urls import absolute_url
-from trunkline.schema import REFERENCE_SCHEMA, Fault, Name, Secret, Table, Text, fault
+from trunkline.schema import Fault, Name, Secret, Table, Text, fault
 from trunkline_producers.webhooks.bodies import Format
 from trunkline_producers.webhooks.expressions import ExpressionField, compiled
 from trunkline_producers.webhooks.mapping import Case, EventId, Fetch
@@ -53,12 +53,8 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Url = Annotated[str, PlainValidator(_url), WithJsonSchema({"anyOf": [{"type": "string"}, REFERENCE_SCHEMA]})]
-EventIdField = Annotated[
-    EventId,
-    PlainValidator(_event_id),
-    WithJsonSchema({"type": "string", "description": 'A JMESPath expression, or "header:NAME".'}),
-]
+Url = Annotated[str, PlainValidator(_url)]
+EventIdField = Annotated[EventId, PlainValidator(_event_id)]
 Metadata = Annotated[dict[str, ExpressionField], Field(max_length=MAX_METADATA_KEYS)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, PlainValidator, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, PlainValidator, ValidationError, ValidationInfo
 
 from trunkline.errors import Mistake
 from trunkline.schema import (
     NOT_A_REFERENCE,
-    REFERENCE_SCHEMA,
     Fault,
     Secret,
     SecretField,
@@ -41,17 +40,12 @@ def _public(value: object, info: ValidationInfo) -> str | Secret:
     return value if isinstance(value, str) and value else read_secret(value, info)
 
 
-PublicKey = Annotated[
-    str | Secret, PlainValidator(_public), WithJsonSchema({"anyOf": [{"type": "string"}, REFERENCE_SCHEMA]})
-]
-
-
 class KeyTable(Table):
     """One key. `public` may stand in clear, as only public keys may; everything else is a secret's reference."""
 
     what: ClassVar[str] = "a key"
     key: SecretField | None = None
-    public: PublicKey | None = None
+    public: Annotated[str | Secret, PlainValidator(_public)] | None = None
     id: Text | None = None
     encoding: Encoding | None = None
     not_before: Annotated[datetime, AfterValidator(_zoned)] | None = None

@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator
 
-from trunkline.schema import TEXTS_SCHEMA, Fault, Table, Text, fault
+from trunkline.schema import Fault, Table, Text, fault
 from trunkline_producers.verify.scheme import Encoding, Scheme
 from trunkline_producers.verify.signatures import Digest, DigestName, Ed25519, Hmac, SignatureHeader
 from trunkline_producers.verify.signed_message import Canonical, Message, Part, Parts, read_message
@@ -33,7 +33,7 @@ def _message(value: object) -> Message:
 
 
 Header = Annotated[str, AfterValidator(_header)]
-MessageField = Annotated[Parts | Canonical, PlainValidator(_message), WithJsonSchema(TEXTS_SCHEMA)]
+MessageField = Annotated[Parts | Canonical, PlainValidator(_message)]
 Tolerance = Annotated[float, Field(ge=0, le=7 * 86400)]
 
 

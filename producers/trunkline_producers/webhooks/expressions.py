@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import jmespath
 from jmespath import functions
 from jmespath.exceptions import JMESPathError
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import PlainValidator
 
 from trunkline.errors import TrunklineError
 from trunkline.schema import fault
@@ -97,8 +97,4 @@ def _expression(value: object) -> Expression:
         raise fault(str(error)) from None
 
 
-ExpressionField = Annotated[
-    Expression,
-    PlainValidator(_expression),
-    WithJsonSchema({"type": "string", "maxLength": MAX_LENGTH, "description": "A JMESPath expression."}),
-]
+ExpressionField = Annotated[Expression, PlainValidator(_expression)]

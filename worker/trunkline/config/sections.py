@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, SecretStr, ValidationInfo
 
 from trunkline.http.urls import api_url, http_url, redis_url
-from trunkline.schema import REFERENCE_SCHEMA, Fault, Name, SecretField, Table, fault, read_secret, rising
+from trunkline.schema import Fault, Name, SecretField, Table, fault, read_secret, rising
 
 API_BASE_URL: Final = "https://api.bland.ai"
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -32,21 +32,15 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return folder / Path(value).expanduser()
 
 
-RedisUrl = Annotated[
-    SecretStr, PlainValidator(_redis_url), WithJsonSchema({"anyOf": [{"type": "string"}, REFERENCE_SCHEMA]})
-]
-Folder = Annotated[Path, PlainValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})]
-
-
 class StoreSettings(Table):
     """Where the store is (`url` None: an embedded server under `data_dir`) and when an event counts as kept."""
 
     what: ClassVar[str] = "store"
-    url: RedisUrl | None = None
-    data_dir: Folder = Path(".trunkline")
+    url: Annotated[SecretStr, PlainValidator(_redis_url)] | None = None
+    data_dir: Annotated[Path, PlainValidator(_path)] = Path(".trunkline")
     acknowledge: Literal["fsync", "memory"] = "fsync"
     keep_attached_days: int = Field(default=400, ge=1, le=36500)
-    broker_url: RedisUrl | None = None
+    broker_url: Annotated[SecretStr, PlainValidator(_redis_url)] | None = None
     max_waiting: int = Field(default=2_000_000, ge=1)
 
 

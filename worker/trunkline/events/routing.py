@@ -3,22 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, PlainValidator, WithJsonSchema, field_validator
+from pydantic import Field, PlainValidator, field_validator
 
 from trunkline.events.number_traits import TYPES, Traits
 from trunkline.events.phone import Check, NumberRefused, normalise, regions
-from trunkline.schema import TEXTS_SCHEMA, Fault, Name, Table, Text, fault
+from trunkline.schema import Fault, Name, Table, Text, fault
 from trunkline.text import did_you_mean
 
 _ANY_NUMBER: Final = "+14155550100"
-_TYPES_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [{"enum": list(TYPES)}, {"type": "array", "items": {"enum": list(TYPES)}, "minItems": 1}]
-}
-_PAIRS_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1,
-}  # fmt: skip
 _PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
 
 
@@ -41,9 +35,8 @@ def _pairs(value: object) -> tuple[tuple[str, str], ...]:
     return tuple((key, text) for key, text in pairs if isinstance(text, str))
 
 
-Texts = Annotated[tuple[str, ...], PlainValidator(_texts), WithJsonSchema(TEXTS_SCHEMA)]
-Types = Annotated[tuple[str, ...], PlainValidator(_texts), WithJsonSchema(_TYPES_SCHEMA)]
-Pairs = Annotated[tuple[tuple[str, str], ...], PlainValidator(_pairs), WithJsonSchema(_PAIRS_SCHEMA)]
+Texts = Annotated[tuple[str, ...], PlainValidator(_texts)]
+Pairs = Annotated[tuple[tuple[str, str], ...], PlainValidator(_pairs)]
 
 
 class When(Table):
@@ -58,7 +51,7 @@ class When(Table):
     country: str | None = None
     prefix: Texts = ()
     region: Texts = ()
-    type: Types = ()
+    type: Texts = ()
     metadata: Pairs = ()
 
     @field_validator("country")

@@ -75,15 +75,12 @@ def _header(value: object, info: ValidationInfo) -> CustomHeader | UuiHeader:
     raise fault('must have type = "custom" or type = "uui"')
 
 
-Header = Annotated[CustomHeader | UuiHeader, PlainValidator(_header, json_schema_input_type=CustomHeader | UuiHeader)]
-
-
 class Headers(Table):
     """A header block: its direction is its parent's, its items map SIP headers to variables or back."""
 
     what: ClassVar[str] = "headers"
     direction: Literal["inbound", "outbound"]
-    headers: tuple[Header, ...] = Field(strict=False)
+    headers: tuple[Annotated[CustomHeader | UuiHeader, PlainValidator(_header)], ...] = Field(strict=False)
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
