@@ -21,6 +21,7 @@ JUST = (ROOT / "justfile").read_text("utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 FOLDERS = r"(?:worker|producers|tests|docs|deploy|\.ci)"
 COMING = {  # named by the pages before they are there; take each out once it is
+    "checkpoint",
     "producers/trunkline_producers/carriers/registry.py",
     "worker/trunkline/engine/disposition.py",
     "worker/trunkline/store/fields.py",
@@ -78,7 +79,9 @@ def test_every_layer_is_in_the_table_of_layers_in_its_order() -> None:
 def test_every_script_is_in_the_table_of_scripts() -> None:
     table = ARCHITECTURE[ARCHITECTURE.index("| script | does |") :].split("\n\n")[0]
     rows = [row.split("|")[1] for row in table.splitlines()[2:]]
-    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(scripts.NAMES)
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+    assert len(named) == len(set(named))
+    assert set(named) - COMING == set(scripts.NAMES) - COMING
 
 
 def test_every_state_is_in_the_diagram() -> None:
