@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-from trunkline.store import Store
-
-sys.path.insert(0, str(Path(__file__).parent))  # what the tests share lies here; importlib mode adds no folder itself
+from hypothesis import settings
 
 from support.servers import Server, require_redis, running
+from trunkline.store import Store
 
 LONG_S = 3_600  # what a test may take that is not part of the default run; the others' time is in pyproject.toml
+DEV_EXAMPLES = 25
 NOON = 1_790_000_000_000  # where injected clocks start, in ms
+
+# `--hypothesis-profile dev` is for the run after each change. Without it: `ci` where $CI is set, else Hypothesis's own.
+settings.register_profile("dev", max_examples=DEV_EXAMPLES, deadline=None)
+settings.register_profile("ci", settings.get_profile("ci"), max_examples=100, deadline=None, print_blob=True)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
@@ -20,6 +21,7 @@ from acceptance.worker_harness import PATIENCE_S, TRUNKLINE, Ran, environment, u
 from support.servers import running
 from trunkline import __version__
 from trunkline.cli.main import app
+from trunkline.config.example import example_text
 from trunkline.lifecycle import State
 from trunkline.store.scripts import SCHEMA
 from trunkline.store.vault import Vault
@@ -62,16 +64,17 @@ def commands() -> list[tuple[str, ...]]:
 
 
 PROMISED = (
-    "demo", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
+    "demo", "init", "up", "worker", "sandbox", "enqueue", "import", "status", "number", "dead list", "dead replay",
     "dead drop", "cancel", "pause", "resume", "profile secret", "check", "serve", "reconcile", "rejected list",
     "rejected replay", "sources list", "sources test", "workers", "audit", "store migrate",
 )  # fmt: skip
 ANSWERS = (
-    "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
+    "demo", "init", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
     "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
     "workers", "store migrate",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
+WITHOUT_STORE = (*WITHOUT_CONFIGURATION, "init")
 
 
 def test_every_promised_command_is_there() -> None:
@@ -84,7 +87,7 @@ def test_every_command_has_help_with_an_example(stage: Stage, words: tuple[str, 
     assert (helped.code, helped.err) == (0, "")
     assert f"Example: trunkline {' '.join(words)}" in helped.out
     assert ("--config" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
-    assert ("--sandbox" in helped.out) == (words[0] not in WITHOUT_CONFIGURATION)
+    assert ("--sandbox" in helped.out) == (words[0] not in WITHOUT_STORE)
     assert ("--json" in helped.out) == (" ".join(words) in ANSWERS)
 
 
@@ -106,6 +109,43 @@ def test_wrong_use_is_exit_code_2_with_a_sentence_and_an_empty_stdout(stage: Sta
     ran = stage.trunkline(*words.split())
     assert (ran.code, ran.out) == (2, ""), ran
     assert ran.err.strip()
+
+
+# init
+
+
+def test_init_writes_a_configuration_that_is_in_order_and_says_what_comes_next(stage: Stage, tmp_path: Path) -> None:
+    ran = stage.trunkline("init", cwd=tmp_path, TRUNKLINE_CONFIG="")
+    assert ran.code == 0, ran
+    assert ran.out.startswith("trunkline.toml is written")
+    assert "trunkline up" in ran.out
+    first, _, rest = (tmp_path / "trunkline.toml").read_text("utf-8").partition("\n")
+    assert rest == example_text()
+    schema = Path(unquote(urlsplit(first.removeprefix("#:schema ")).path))
+    assert json.loads(schema.read_text("utf-8"))["title"] == "trunkline.toml"
+    checked = stage.trunkline("check", cwd=tmp_path, TRUNKLINE_CONFIG="", BLAND_API_KEY="key")
+    assert checked.code == 0, checked
+
+
+def test_init_answers_with_json_and_writes_where_it_is_told(stage: Stage, tmp_path: Path) -> None:
+    ran = stage.trunkline("init", "--json", cwd=tmp_path, TRUNKLINE_CONFIG=str(tmp_path / "by-environment.toml"))
+    assert ran.json["file"] == str(tmp_path / "by-environment.toml")
+    assert Path(ran.json["file"]).read_text("utf-8").startswith(f"#:schema {ran.json['schema']}\n")
+    assert "trunkline up" in ran.json["next"]
+    named = stage.trunkline("init", "--config", "named.toml", cwd=tmp_path)
+    assert named.code == 0
+    assert (tmp_path / "named.toml").is_file()
+
+
+def test_init_leaves_what_is_there(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "trunkline.toml").write_text("# mine\n", "utf-8")
+    ran = stage.trunkline("init", cwd=tmp_path, TRUNKLINE_CONFIG="")
+    assert (ran.code, ran.out) == (1, "")
+    assert "is there already" in ran.err
+    assert (tmp_path / "trunkline.toml").read_text("utf-8") == "# mine\n"
+    nowhere = stage.trunkline("init", "--config", "no/such/folder.toml", cwd=tmp_path)
+    assert nowhere.code == 1
+    assert "can't be written: No such file or directory" in nowhere.err
 
 
 # enqueue

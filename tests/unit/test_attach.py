@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from support.examples import examples
 from trunkline.bland.attach import (
     AccountFailed,
     Answer,
@@ -441,7 +442,7 @@ header_maps = st.dictionaries(
 sent_numbers = st.lists(st.sampled_from([A, B, C, "2001", "14155550100"]), min_size=1, max_size=5, unique=True)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(statuses, header_maps, bodies, sent_numbers)
 def test_any_answer_gives_one_outcome_for_each_number_or_one_verdict(
     status: int, headers: dict[str, str], body: bytes, sent: list[str]
@@ -466,7 +467,7 @@ def test_any_answer_gives_one_outcome_for_each_number_or_one_verdict(
         assert "not owned" not in text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from(["configured", "failed", "both", "neither"]), min_size=1, max_size=100))
 def test_a_number_is_attached_exactly_if_it_is_configured_and_not_failed(fates: list[str]) -> None:
     numbers = [f"+1415555{index:04d}" for index in range(len(fates))]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.carrier_standins import ACCOUNT, number_sid, twilio_event, twilio_number
+from support.examples import examples
 from trunkline_producers.carriers import (
     CarrierRefused,
     CarrierUnavailable,
@@ -204,7 +205,7 @@ def test_any_bytes_are_read_or_unreadable(parse: Callable[[bytes], object], said
 
 
 @pytest.mark.parametrize("parse", PARSERS)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(document=DOCUMENTS)
 def test_any_json_is_read_or_unreadable(parse: Callable[[bytes], object], document: object) -> None:
     reads_or_says_why(parse, body(document))

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from trunkline.events.event import NumberEvent, to_wire
 from trunkline.lifecycle import RefusalCode
 from trunkline_producers import BadFile, Row, read_rows
@@ -405,7 +406,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(300))
 @given(
     head=HEADS,
     body=PIECES,
@@ -428,7 +429,7 @@ def test_any_bytes_are_rows_or_a_bad_file(
 CELL = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(150))
 @given(
     cells=st.lists(st.tuples(CELL.filter(str.strip), CELL, CELL), min_size=1, max_size=8),
     delimiter=st.sampled_from(",;\t|"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from trunkline.bland.attach import ListedNumber, Listing, ListingReader, ListingUnusable
 from trunkline.bland.attach.listing import MAX_ITEM_BYTES
 
@@ -117,7 +118,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=60) | json_values.map(body), st.integers(1, 100))
 def test_anything_is_a_listing_or_unusable(octets: bytes, step: int) -> None:
     try:

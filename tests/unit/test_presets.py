@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from support.examples import examples
 from support.receivers import secret
 from support.source_samples import SAMPLES, Sample, sections
 from support.webhook_signers import public_key
@@ -260,7 +261,7 @@ def mutated(draw: st.DrawFn, value: Any) -> Any:
     return copy
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.data(), st.sampled_from([each for each in SAMPLES.values() if each.file.endswith(".json")]))
 def test_a_body_that_is_another_than_documented_is_read_or_refused_and_nothing_else(
     data: st.DataObject, sample: Sample

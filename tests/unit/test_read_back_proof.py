@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from support.examples import examples
 from trunkline.bland.attach import (
     UNKNOWN,
     Listed,
@@ -227,13 +228,13 @@ json_values = st.recursive(
 endpoint_profiles = st.sampled_from([INBOUND, BOTH, profile({"type": "inbound", "headers": HEADERS})])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from([200, 404, 500]) | st.integers(), st.binary(max_size=60) | json_values.map(body))
 def test_any_details_are_read_without_an_error(status: int, octets: bytes) -> None:
     read_detail(status, octets)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(endpoint_profiles, st.dictionaries(st.sampled_from(["inbound", "outbound"]), json_values), st.booleans())
 def test_any_details_prove_something_or_nothing(wanted: Profile, data: dict[str, object], known_absent: bool) -> None:
     detail = read_detail(200, body(data))

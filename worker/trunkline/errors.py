@@ -9,18 +9,35 @@ class TrunklineError(Exception):
     ::
 
         TrunklineError
-        ├── InvalidEvent        the sender must change the event           .mistakes
-        ├── NumberRefused       the sender must change the number          .reason
-        ├── Unverified          the sender must sign the delivery          .reason
-        ├── Unreadable          the sender must change the body
-        ├── BadFile             the user must change the file
-        ├── ConfigError         the operator must change the configuration .mistakes
-        ├── SecretUnresolved    the operator must provide a secret
-        ├── EmbeddedError       the embedded server could not be had
-        ├── SandboxTaken        a sandbox runs in the folder already
-        ├── CarrierError        a carrier's API did not give what was asked for
-        ├── NotSent             the API certainly did not process the request
-        └── Unanswered          the API may have processed the request
+        ├── InvalidEvent            the sender must change the event           .mistakes
+        ├── NumberRefused           the sender must change the number          .reason .raw
+        ├── EventRefused            the sender must change numbers of a dramatiq message
+        ├── Unverified              the sender must sign the delivery          .reason
+        ├── Unreadable              the sender must change the body
+        ├── ExpressionFailed        an expression of the configuration does not fit a body
+        ├── NotFetched              an order's numbers could not be had: the delivery comes again
+        ├── BadFile                 the user must change the file
+        ├── RowTooLong              the user must change the row
+        ├── ConfigError             the operator must change the configuration .mistakes
+        ├── SecretUnresolved        the operator must provide a secret
+        ├── VaultLocked             the operator must provide the key of the register passwords
+        ├── StoreUnavailable        the store is away: try again
+        │   └── Overloaded          too much waits for the disk: try again
+        ├── StoreError              the store answered, and refused
+        │   ├── StoreUnfit          the operator must change the server's settings
+        │   │   └── StoreNewer      this program must be upgraded
+        │   ├── StillOld            a worker of an earlier release must be stopped
+        │   └── RejectionsFull      the operator must make room; the sender tries again later
+        ├── EmbeddedError           the embedded server could not be had
+        ├── SandboxTaken            a sandbox runs in the folder already
+        ├── SandboxError            the stand-in API can't do what it was asked
+        │   └── RulesError          its rules or its script must be changed    .mistakes
+        ├── CarrierError            a carrier's API did not give what was asked for
+        │   ├── CarrierRefused      it never will: the operator must change something .status
+        │   ├── CarrierUnavailable  it may later                               .retry_after_s
+        │   └── CarrierUnreadable   its answer can't be understood
+        ├── NotSent                 the API certainly did not process the request .code .message
+        └── Unanswered              the API may have processed the request     .code .message
     """
 
 

@@ -14,6 +14,7 @@ from trunkline import __version__
 
 COMMANDS: Final = {  # name -> "module of this folder:function"
     "demo": "demo:demo",
+    "init": "init:init",
     "up": "run:up",
     "worker": "run:worker",
     "serve": "serve:serve",
