@@ -348,7 +348,7 @@ class Driver:
                 stops.canary = ""  # it was cancelled, say; a claim that comes by forgets it
 
     def _follow_claim_anew(self, profile: str, states: dict[Name, State], *, only_owners: bool = False) -> None:
-        """`only_owners`: of a profile that was not edited itself, only what another owner of a direction tells counts."""
+        """`only_owners`: of a profile that was not edited itself, only what another owner tells counts."""
         account = self.model.profiles[profile].account
         for number in NUMBERS:
             entry = self.model.entries.get((profile, number))
