@@ -15,7 +15,7 @@ from trunkline.events.intake import Delivery
 from trunkline.lifecycle import RefusalCode
 from trunkline.store import scripts
 from trunkline.store.connection import Client, Durability, translated
-from trunkline.store.fields import KindLetter, StateLetter, VerifyLetter
+from trunkline.store.fields import KindLetter, PolicyField, StateLetter, VerifyLetter
 from trunkline.store.model import (
     Batch,
     Disposition,
@@ -121,7 +121,7 @@ class Store:
     def profile_refused(self, profile: str) -> str | None:
         """Why a profile's automatic pause is on, None if it is not."""
         with translated():
-            reason = self._client.hget(f"{self.prefix}policy:{profile}", "au")
+            reason = self._client.hget(f"{self.prefix}policy:{profile}", PolicyField.refused)
         return None if reason is None else str(reason)
 
     def reap(self, most: int = 16) -> Reaped:

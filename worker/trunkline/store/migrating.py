@@ -11,6 +11,7 @@ from trunkline.store.auditing import PAGE, Scan, flat, paged, split_key
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
 from trunkline.store.examining import refuse_newer
+from trunkline.store.fields import BatchField
 from trunkline.store.model import StoreError
 from trunkline.store.scripts import SCHEMA
 
@@ -77,7 +78,7 @@ def _refuse_old(store: Store) -> None:
         leases = [str(each) for each in store._client.zrange(f"{store.prefix}leases", 0, -1)]
         with store._client.pipeline(transaction=False) as pipe:
             for lease in leases:
-                pipe.hmget(f"{store.prefix}batch:{lease}", ["p", "le"])
+                pipe.hmget(f"{store.prefix}batch:{lease}", [BatchField.profile, BatchField.lease])
             batches: list[list[str | None]] = pipe.execute()
     if has_written:
         raise StillOld(

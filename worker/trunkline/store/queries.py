@@ -10,11 +10,12 @@ from trunkline.lifecycle import State
 from trunkline.store import standing
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
-from trunkline.store.fields import STATES
+from trunkline.store.fields import STATES, BatchField, EntryField, PolicyField, VerifyLetter
 from trunkline.store.model import Books, Entry, Outcome
 from trunkline.store.scripts import SCHEMA
 
 PAGE: Final = 500
+CLAIMS: Final = ["i", "o", "h"]  # of a route: who owns inbound, who outbound, the others
 Position = tuple[float, str]  # of a dead letter: since when, and its member of the zset
 
 
@@ -52,7 +53,7 @@ def published(store: Store) -> dict[str, bool]:
         names = _members(store, "policies")
         with store._client.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.hget(f"{store.prefix}policy:{name}", "tr")
+                pipe.hget(f"{store.prefix}policy:{name}", PolicyField.trunk)
             bound: list[str | None] = pipe.execute()
     return {name: each == "1" for name, each in zip(names, bound, strict=True)}
 
@@ -85,7 +86,7 @@ def _names_of_each(store: Store, numbers: list[str]) -> Iterator[tuple[str, str]
         with translated(), store._client.pipeline(transaction=False) as pipe:
             for number in page:
                 for account in accounts:
-                    pipe.hmget(f"{store.prefix}route:{account}:{number}", ["i", "o", "h"])
+                    pipe.hmget(f"{store.prefix}route:{account}:{number}", CLAIMS)
             replies = iter(pipe.execute())
         for number in page:
             claims = [text for _ in accounts for text in next(replies) if text]
@@ -226,7 +227,7 @@ def _places(store: Store, profile: str) -> Iterator[str]:
         leases = list(map(str, client.zrange(f"{prefix}leases", 0, -1)))
     for lease in leases:
         with translated():
-            owner, numbers = client.hmget(f"{prefix}batch:{lease}", ["p", "n"])
+            owner, numbers = client.hmget(f"{prefix}batch:{lease}", [BatchField.profile, BatchField.numbers])
         if owner == profile and numbers:
             yield from once(str(numbers).split("\n"))
     with translated():
@@ -267,26 +268,28 @@ def _entry(profile: str, number: str, fields: dict[str, str]) -> Entry:
     def moment(name: str) -> int | None:
         return int(float(fields[name])) if name in fields else None
 
-    queued = moment("q") or 0
+    state = STATES[fields[EntryField.state]]
+    attempts = EntryField.attempts_needed if state is State.attached else EntryField.attempts
+    queued = moment(EntryField.queued_at) or 0
     return Entry(
         profile=profile,
         number=number,
-        state=STATES[fields["s"]],
-        attempts=int(fields.get("j" if fields["s"] == "a" else "k", 0)),
+        state=state,
+        attempts=int(fields.get(attempts, 0)),
         queued_ms=queued,
-        updated_ms=moment("u") or queued,
-        next_attempt_ms=moment("n"),
-        event_ids=tuple(fields.get("e", "").split("\n")),
-        source=fields.get("o", ""),
-        metadata=fields.get("m", ""),
-        error_code=fields.get("ec", ""),
-        api_code=fields.get("ea", ""),
-        message=fields.get("em", ""),
-        answer=fields.get("er", ""),
-        dead_code=fields.get("dc", ""),
-        dead_ms=moment("da"),
-        in_doubt=fields.get("v") == "d",
-        held="h" in fields,
+        updated_ms=moment(EntryField.updated_at) or queued,
+        next_attempt_ms=moment(EntryField.next_at),
+        event_ids=tuple(fields.get(EntryField.event_ids, "").split("\n")),
+        source=fields.get(EntryField.source, ""),
+        metadata=fields.get(EntryField.metadata, ""),
+        error_code=fields.get(EntryField.error_code, ""),
+        api_code=fields.get(EntryField.api_code, ""),
+        message=fields.get(EntryField.message, ""),
+        answer=fields.get(EntryField.answer, ""),
+        dead_code=fields.get(EntryField.dead_code, ""),
+        dead_ms=moment(EntryField.dead_at),
+        in_doubt=fields.get(EntryField.verify) == VerifyLetter.in_doubt,
+        held=EntryField.held in fields,
     )
 
 

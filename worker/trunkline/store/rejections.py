@@ -12,6 +12,7 @@ from typing import Final
 from trunkline.lifecycle import RefusalCode
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
+from trunkline.store.fields import RejectionField
 from trunkline.store.model import StoreError
 from trunkline.telemetry.logs import Log, logger
 from trunkline.text import printable
@@ -169,7 +170,7 @@ def _matching(store: Store, ids: Sequence[str], source: str | None, code: str | 
     """Those of these ids that are of this source and code, in their order."""
     with translated(), store._client.pipeline(transaction=False) as pipe:
         for each in ids:
-            pipe.hmget(f"{store.prefix}rejected:{each}", "s", "c")
+            pipe.hmget(f"{store.prefix}rejected:{each}", RejectionField.source, RejectionField.code)
         replies: list[list[str | None]] = pipe.execute()
     asked = zip(ids, replies, strict=True)
     return [each for each, said in asked if source in (None, said[0]) and code in (None, said[1])]
@@ -198,18 +199,20 @@ def _each(store: Store, ids: list[str]) -> Iterator[StoredRejection]:
 
 
 def _kept(id: str, fields: Mapping[str, str]) -> StoredRejection:
-    method, url, headers = json.loads(fields["r"]) if fields["r"] else ("", "", {})
+    method, url, headers = (
+        json.loads(fields[RejectionField.request]) if fields[RejectionField.request] else ("", "", {})
+    )
     return StoredRejection(
         id=id,
-        source=fields["s"],
-        code=fields["c"],
-        message=fields["m"],
+        source=fields[RejectionField.source],
+        code=fields[RejectionField.code],
+        message=fields[RejectionField.message],
         method=method,
         url=url,
         headers=headers,
-        body=fields["b"].encode("latin-1"),
-        size=int(fields["y"]),
-        first_ms=int(float(fields["f"])),
-        at_ms=int(float(fields["l"])),
-        times=int(fields["n"]),
+        body=fields[RejectionField.body].encode("latin-1"),
+        size=int(fields[RejectionField.body_length]),
+        first_ms=int(float(fields[RejectionField.first_at])),
+        at_ms=int(float(fields[RejectionField.last_at])),
+        times=int(fields[RejectionField.times]),
     )

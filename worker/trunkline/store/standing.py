@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from trunkline.store.client import Store
+from trunkline.store.fields import AccountField, EntryField, PolicyField, StateLetter
 from trunkline.store.model import AccountBook, Pause, ProfileBook, WorkerSeen
 
 COUNTS: Final = (
@@ -63,14 +64,14 @@ def profile_books(
     return tuple(
         ProfileBook(
             profile=name,
-            account=policy.get("a", ""),
+            account=policy.get(PolicyField.account, ""),
             paused=_profile_pause(policy),
             counts=counts[name],
             carried=carried[name],
-            max_wait_ms=int(policy.get("w", 0)),
+            max_wait_ms=int(policy.get(PolicyField.max_wait, 0)),
             due_ms=due[name],
             oldest_waiting_ms=oldest.get(name),
-            canary=policy.get("cw", ""),
+            canary=policy.get(PolicyField.canary, ""),
         )
         for name, policy in policies.items()
     )
@@ -78,20 +79,22 @@ def profile_books(
 
 def account_book(name: str, fields: dict[str, str]) -> AccountBook:
     """An account from what the store has of it."""
-    retry_at = _ms(fields.get("gu"))
+    retry_at = _ms(fields.get(AccountField.open_until))
     pause = None
-    if "op" in fields:
-        pause = Pause(fields["op"], _ms(fields.get("opt")), None, "operator")
+    if AccountField.paused in fields:
+        pause = Pause(fields[AccountField.paused], _ms(fields.get(AccountField.paused_at)), None, "operator")
     elif retry_at is not None:
-        pause = Pause(fields.get("gr", ""), _ms(fields.get("gt")), retry_at, "api")
+        pause = Pause(
+            fields.get(AccountField.open_reason, ""), _ms(fields.get(AccountField.open_since)), retry_at, "api"
+        )
     return AccountBook(
         account=name,
         paused=pause,
         retry_at_ms=retry_at,
-        calls=int(fields.get("run", 0)),
-        most_calls=1 if "half" in fields else int(fields.get("cap", 1)),
-        interval_ms=float(fields.get("iv", 0)),
-        next_slot_ms=_ms(fields.get("tat")),
+        calls=int(fields.get(AccountField.calls, 0)),
+        most_calls=1 if AccountField.half_open in fields else int(fields.get(AccountField.max_calls, 1)),
+        interval_ms=float(fields.get(AccountField.interval, 0)),
+        next_slot_ms=_ms(fields.get(AccountField.next_slot)),
     )
 
 
@@ -105,7 +108,9 @@ def _carried(store: Store, digests: set[str], policies: dict[str, dict[str, str]
     found = {}
     for profile, policy in policies.items():
         configured = [next(replies) for _ in digests]
-        found[profile] = any(text is not None and text.partition(" ")[0] == policy.get("fp") for text in configured)
+        found[profile] = any(
+            text is not None and text.partition(" ")[0] == policy.get(PolicyField.fingerprint) for text in configured
+        )
     return found
 
 
@@ -151,21 +156,21 @@ def _earliest(store: Store, names: Iterable[Name]) -> dict[str, int]:
     names = list(names)
     with store._client.pipeline(transaction=False) as pipe:
         for profile, number in names:
-            pipe.hmget(f"{store.prefix}entry:{profile}:{number}", ["s", "q"])
+            pipe.hmget(f"{store.prefix}entry:{profile}:{number}", [EntryField.state, EntryField.queued_at])
         replies: list[list[str | None]] = pipe.execute()
     found: dict[str, int] = {}
     for (profile, _), (state, queued) in zip(names, replies, strict=True):
         at_ms = _ms(queued)
-        if state == "q" and at_ms is not None:
+        if state == StateLetter.queued and at_ms is not None:
             found[profile] = min(found.get(profile, at_ms), at_ms)
     return found
 
 
 def _profile_pause(policy: dict[str, str]) -> Pause | None:
-    if "op" in policy:
-        return Pause(policy["op"], _ms(policy.get("opt")), None, "operator")
-    if "au" in policy:
-        return Pause(policy["au"], _ms(policy.get("aut")), None, "api")
+    if PolicyField.paused in policy:
+        return Pause(policy[PolicyField.paused], _ms(policy.get(PolicyField.paused_at)), None, "operator")
+    if PolicyField.refused in policy:
+        return Pause(policy[PolicyField.refused], _ms(policy.get(PolicyField.refused_at)), None, "api")
     return None
 
 
