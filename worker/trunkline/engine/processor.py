@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.engine.attempt import UNREACHABLE_MOST_S, Attempt
@@ -110,14 +110,34 @@ class BatchProcessor:
                 return False
 
     def _carry(self, batch: Batch, started: float, claimed: float) -> None:
-        log = logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
+        settlement = self._attempted(batch, started, claimed)
+        if settlement is None:
+            return
+        log = _logger_of(batch)
+        try:
+            is_ours = self._settle(batch, started, settlement)
+        except StoreUnavailable as error:
+            if settlement.password is not None:
+                log.error(Log.register_password_lost, error=str(error))
+            raise
+        if settlement.password is not None:
+            log.info(Log.register_password_kept)
+        if not is_ours:
+            log.warning(Log.batch_stale, hint="the lease had run out; its numbers were taken up again")
+            return
+        _tell(batch, settlement)
+        if settlement.refused is not None and (reason := self._store.profile_refused(batch.profile)):
+            log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")
+
+    def _attempted(self, batch: Batch, started: float, claimed: float) -> Settlement | None:
+        """What to tell the store of a batch; None where it is not ours any more."""
+        log = _logger_of(batch)
         profile, account = self._profiles.get(batch.profile), self._apis.get(batch.account)
         if profile is None or account is None or self._fingerprints[batch.profile] != batch.fingerprint:
             log.warning(Log.batch_not_ours, hint="another configuration was published; restart this worker with it")
-            self._settle(batch, started, _all_released(batch, batch.now_ms + NOT_OURS_MS))
-            return
+            return _all_released(batch, batch.now_ms + NOT_OURS_MS)
         try:
-            settlement = Attempt(
+            return Attempt(
                 batch,
                 profile,
                 account.api,
@@ -131,25 +151,11 @@ class BatchProcessor:
             ).run()
         except LeaseLost:
             log.warning(Log.batch_stale, hint="the lease ran out before the request; it was not sent")
-            return
+            return None
         except (Stopped, OutOfTime, StoreUnavailable) as error:
-            # No leave to send: the request did not go out, so the numbers need not wait for the end of the lease.
+            # There was no permission to send: the request did not go out, so the numbers need not wait for the lease.
             log.info(Log.batch_handed_back, reason=type(error).__name__)
-            settlement = _all_released(batch, 0)
-        try:
-            settled = self._settle(batch, started, settlement)
-        except StoreUnavailable as error:
-            if settlement.password is not None:
-                log.error(Log.register_password_lost, error=str(error))
-            raise
-        if settlement.password is not None:
-            log.info(Log.register_password_kept)
-        if settled:
-            _tell(batch, settlement)
-            if settlement.refused is not None and (reason := self._store.profile_refused(batch.profile)):
-                log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")
-        else:
-            log.warning(Log.batch_stale, hint="the lease had run out; its numbers were taken up again")
+            return _all_released(batch, 0)
 
     def _settle(self, batch: Batch, started: float, settlement: Settlement) -> bool:
         """Settling twice is settling once, so a store that is away is asked again for as long as the lease runs.
@@ -198,6 +204,10 @@ class BatchProcessor:
 def _is_away(exchange: Exchange) -> bool:
     """Whether a gateway answers in the API's place: by its status, or with a page for people under a 5xx."""
     return exchange.status in _AWAY or (exchange.status >= 500 and exchange.body.lstrip().startswith(b"<"))
+
+
+def _logger_of(batch: Batch) -> Any:
+    return logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
 
 
 def _all_released(batch: Batch, at_ms: int) -> Settlement:

@@ -90,13 +90,20 @@ def _refused_alike(verdict: Outcomes, *, told_before: int) -> RefusedAlike | Non
     Words that nobody knows may pass: they count once as many numbers of the call were `told_before`.
     """
     refusals = [each for each in verdict.by_number.values() if isinstance(each, Dead | Retry)]
-    for_good = all(isinstance(each, Dead) for each in refusals)
-    unknown = all(isinstance(each, Retry) and each.code == UNKNOWN_WORDS for each in refusals)
-    if not verdict.alike or len(refusals) < MANY_ALIKE or len(refusals) < len(verdict.by_number):
+    are_all = len(refusals) == len(verdict.by_number)
+    if not verdict.alike or not are_all or len(refusals) < MANY_ALIKE:
         return None
-    if not for_good and not (unknown and told_before >= MANY_ALIKE):
+    if not _are_for_good(refusals) and not (_are_unknown(refusals) and told_before >= MANY_ALIKE):
         return None
     return RefusedAlike(verdict.alike, tuple(each.number for each in refusals), refusals[0].message)
+
+
+def _are_for_good(refusals: list[Dead | Retry]) -> bool:
+    return all(isinstance(each, Dead) for each in refusals)
+
+
+def _are_unknown(refusals: list[Dead | Retry]) -> bool:
+    return all(isinstance(each, Retry) and each.code == UNKNOWN_WORDS for each in refusals)
 
 
 def _named(numbers: list[Leased] | tuple[Leased, ...]) -> tuple[str, ...]:

@@ -238,14 +238,7 @@ class Auditor:
         for _ in range(LOOKS):
             if not moving:
                 break
-            before, counts, after = self._books(moving), self._count(moving), self._books(moving)
-            still = {each for each in moving if before[each] == after[each]}
-            for profile in sorted(still):
-                self._wrong += (differences := _differences(profile, after[profile], counts[profile]))
-                if differences:
-                    by_state = {state.value: counts[profile][letter] for letter, state in STATES.items()}
-                    self._counted[profile] = (after[profile], by_state)
-            moving -= still
+            moving -= self._count_anew(moving)
         self._undecided += [
             f"the entries of {each} moved all the while, so they could not be held against its books: "
             "pause its account and ask again"
@@ -256,6 +249,18 @@ class Auditor:
         summed, noted = self._ask("waiting")
         if summed != noted:
             self._wrong.append(Finding("waiting", (summed, noted)))
+
+    def _count_anew(self, profiles: set[str]) -> set[str]:
+        """Holds the books of those profiles of which no entry moves against their entries; returns these profiles."""
+        before, counts, after = self._books(profiles), self._count(profiles), self._books(profiles)
+        still = {each for each in profiles if before[each] == after[each]}
+        for profile in sorted(still):
+            differences = _differences(profile, after[profile], counts[profile])
+            self._wrong += differences
+            if differences:
+                by_state = {state.value: counts[profile][letter] for letter, state in STATES.items()}
+                self._counted[profile] = (after[profile], by_state)
+        return still
 
     def _count(self, profiles: set[str]) -> dict[str, Counter[str]]:
         """The states of the entries of these profiles, each entry once, though SCAN may tell of it twice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,12 +56,12 @@ class Mender:
     def mend(self, found: Audit) -> bool:
         """Mends what it can of this, the books only where nothing else is to be mended; whether it mended anything."""
         before = len(self.mended)
-        others = [each for each in found.wrong if each.code not in BOOKS]
-        self._by_id([each for each in others if each.code in BY_ID], BY_ID)
-        self._in_flight([each for each in others if each.code in IN_FLIGHT])
-        self._names(each for each in others if each.code not in {*BY_ID, *IN_FLIGHT, *DUE, "run"})
-        self._runs([each for each in others if each.code == "run"])
-        self._by_id([each for each in others if each.code in DUE], DUE)
+        elsewhere = {*BY_ID, *IN_FLIGHT, *DUE, *BOOKS, "run"}
+        self._by_id(_with(found, BY_ID), BY_ID)
+        self._in_flight(_with(found, IN_FLIGHT))
+        self._names(each for each in found.wrong if each.code not in elsewhere)
+        self._runs(_with(found, {"run"}))
+        self._by_id(_with(found, DUE), DUE)
         if len(self.mended) == before:
             self._books(found)
         return len(self.mended) > before
@@ -112,3 +112,7 @@ class Mender:
         said = self._store.run("mend", what, *args)
         self._rest(time.monotonic() - started)
         return said
+
+
+def _with(found: Audit, codes: Container[str]) -> list[Finding]:
+    return [each for each in found.wrong if each.code in codes]

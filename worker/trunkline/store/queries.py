@@ -75,23 +75,32 @@ def _names_of_each(store: Store, numbers: list[str]) -> Iterator[tuple[str, str]
     """The (profile, number) that have a claim on one of these numbers, on whichever account."""
     with translated():
         accounts = _members(store, "accounts")
-        schema = store._client.hget(f"{store.prefix}meta", "schema")
-    if schema is None or int(str(schema)) < SCHEMA:  # not every entry has its claim yet: all profiles are asked
-        with translated():
-            profiles = _members(store, "policies")
+        has_all_claims = _schema(store) >= SCHEMA
+        profiles = [] if has_all_claims else _members(store, "policies")
+    if not has_all_claims:  # not every entry has its claim yet: all profiles are asked
         yield from ((profile, number) for number in numbers for profile in profiles)
         return
     for start in range(0, len(numbers), PAGE):
-        page = numbers[start : start + PAGE]
-        with translated(), store._client.pipeline(transaction=False) as pipe:
-            for number in page:
-                for account in accounts:
-                    pipe.hmget(f"{store.prefix}route:{account}:{number}", CLAIMS)
-            replies = iter(pipe.execute())
+        yield from _claimants(store, accounts, numbers[start : start + PAGE])
+
+
+def _claimants(store: Store, accounts: list[str], page: list[str]) -> Iterator[tuple[str, str]]:
+    with translated(), store._client.pipeline(transaction=False) as pipe:
         for number in page:
-            claims = [text for _ in accounts for text in next(replies) if text]
-            names = {line.partition(" ")[2] for text in claims for line in str(text).split("\n")}
-            yield from ((name, number) for name in sorted(names))
+            for account in accounts:
+                pipe.hmget(f"{store.prefix}route:{account}:{number}", CLAIMS)
+        replies = iter(pipe.execute())
+    for number in page:
+        names: set[str] = set()
+        for _ in accounts:
+            for text in filter(None, next(replies)):
+                names.update(line.partition(" ")[2] for line in str(text).split("\n"))
+        yield from ((name, number) for name in sorted(names))
+
+
+def _schema(store: Store) -> int:
+    """The schema that all of the data has been brought to; 0 where nobody has noted one."""
+    return int(str(store._client.hget(f"{store.prefix}meta", "schema") or 0))
 
 
 def entries(store: Store, names: Iterable[tuple[str, str]]) -> Iterator[Entry]:
