@@ -326,3 +326,18 @@ def test_an_older_event_under_way_is_followed_by_the_newer_one_whose_profile_cam
     edit(store, sales=policy(), support=policy())
     settle(store, batch, "attached")
     assert come_to_rest(store) == ["sales"]
+
+
+def test_who_gets_a_number_back_from_a_profile_that_moved_goes_again(store: Store) -> None:
+    edit(store, right=policy(), wrong=policy())
+    push(store, N, profile="right")
+    come_to_rest(store)
+    go_on(store, 1)
+    push(store, N, profile="wrong")
+    come_to_rest(store)
+    push(store, N, profile="wrong", force=True)
+    edit(store, right=policy(), wrong=policy(account="second"))
+    assert sorted(come_to_rest(store)) == ["right", "wrong"], (
+        "what the API has on the first account is of the wrong one"
+    )
+    assert states(store) == {"right": State.attached, "wrong": State.attached}

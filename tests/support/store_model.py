@@ -186,7 +186,7 @@ class Model:
             claims[profile] = free_time(claims, newest)
             entry = self.entries[profile, number]
             for each in elsewhere:
-                self._give_back(each, number, untouched=not (entry.attempts or entry.doubt))
+                self._give_back(each, number, untouched=not (entry.attempts or entry.doubt or entry.attached_under))
         self.align(account, number, now, but=profile)
         if not self.owns(account, profile, number):
             self._supersede((profile, number), now)

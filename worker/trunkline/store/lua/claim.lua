@@ -88,7 +88,8 @@ local function pick(p, pol, numbers, into, special, from_retry)
     local has_moved = pol.moved or is_from_before(tonumber(queued_at) or NOW)
     if state == STATE.queued and has_moved and busy[i] ~= 1 and not waits_elsewhere then
       local rivals
-      owns, rivals = claim_anew(pol.account, p, n, tonumber(queued_at) or NOW, attempts or in_doubt)
+      owns, rivals = claim_anew(pol.account, p, n, tonumber(queued_at) or NOW,
+        attempts or in_doubt or attached_under)
       contend(p, n, rivals)
       contended = contended or #rivals > 0
     end
