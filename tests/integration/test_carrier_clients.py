@@ -27,7 +27,7 @@ from support.http_servers import Reply, Seen, answering, behaving, dripping, han
 from trunkline.schema import Secret
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.bandwidth import Bandwidth
-from trunkline_producers.carriers.client import MAX_BODY_BYTES
+from trunkline_producers.carriers.client import MAX_BODY_BYTES, CarrierHttp
 from trunkline_producers.carriers.didww import Didww, numbers_of_order
 from trunkline_producers.carriers.inventory import Inventory
 from trunkline_producers.carriers.telnyx import Telnyx, numbers_of_porting_order
@@ -68,9 +68,9 @@ class Naps:
 _clients: list[Closes] = []
 
 
-def client(carrier: Callable[..., AnyClient], table: ApiTable, **options: Any) -> AnyClient:
+def client(carrier: Callable[..., AnyClient], *given: object, **options: Any) -> AnyClient:
     """A carrier's client, closed at the end of the test."""
-    made = carrier(table, **options)
+    made = carrier(*given, **options)
     _clients.append(made)
     return made
 
@@ -265,6 +265,12 @@ def test_a_programs_own_transport_is_used() -> None:
     assert listed(client(Telnyx, api("https://api.telnyx.com/v2"), transport=httpx.MockTransport(handle))) == []
 
 
+def test_a_host_that_was_not_configured_is_not_asked() -> None:
+    with answering((200, {}, b"{}")) as (elsewhere, strangers), pytest.raises(CarrierRefused, match="look at url"):
+        client(CarrierHttp, "Telnyx", "https://api.telnyx.com/v2", timeout_s=5.0).get(elsewhere, {})
+    assert strangers.requests == []
+
+
 # The numbers behind an id
 
 
@@ -310,7 +316,15 @@ def test_an_id_that_would_change_the_request_is_not_asked_for(order_id: str) -> 
 
 
 @pytest.mark.parametrize(
-    "conduct", [hanging, dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")], ids=["hangs", "drips"]
+    "conduct",
+    [
+        hanging,
+        dripping(b"HTTP/1.1 200 O"),
+        dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        dripping(b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+    ids=["hangs", "drips its status line", "drips its headers", "drips its body", "drips a body without an end"],
 )
 def test_the_budget_holds_whatever_the_carrier_does(conduct: object) -> None:
     with behaving(conduct) as (url, _):  # type: ignore[arg-type]  # parametrised

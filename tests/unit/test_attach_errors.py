@@ -17,7 +17,8 @@ from trunkline.bland.attach import (
     Verify,
     read_answer,
 )
-from trunkline.http.retry_after import parse_retry_after, quick_repeat_wait_s
+from trunkline.bland.attach.quick_repeat import quick_repeat_wait_s
+from trunkline.http.retry_after import parse_retry_after
 from trunkline.redaction import make_scrubber
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.carrier_standins import ACCOUNT, number_sid, twilio_event, twilio_number
+from trunkline.http.retry_after import parse_retry_after
 from trunkline_producers.carriers import (
     CarrierRefused,
     CarrierUnavailable,
@@ -26,7 +27,7 @@ from trunkline_producers.carriers import (
 from trunkline_producers.carriers.inventory import Bought, Owned
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import international, moment, page_of, turned
-from trunkline_producers.carriers.status import judge, retry_after_s
+from trunkline_producers.carriers.status import judge
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 T_HERE = "page%5Bnumber%5D=1&page%5Bsize%5D=2"
@@ -312,15 +313,15 @@ def test_a_refusal_repeats_the_carriers_words_unless_they_are_about_the_key() ->
 
 @given(st.text(max_size=40))
 def test_any_retry_after_is_bounded_or_none(value: str) -> None:
-    seconds = retry_after_s(value, NOW)
+    seconds = parse_retry_after(value, NOW)
     assert seconds is None or 0 <= seconds <= 86_400
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_s("120", NOW) == 120.0
-    assert retry_after_s("Mon, 23 Nov 2026 12:01:00 GMT", NOW) == 60.0
-    assert retry_after_s("Mon, 23 Nov 2020 12:01:00 GMT", NOW) == 0.0
-    assert retry_after_s(None, NOW) is None
+    assert parse_retry_after("120", NOW) == 120.0
+    assert parse_retry_after("Mon, 23 Nov 2026 12:01:00 GMT", NOW) == 60.0
+    assert parse_retry_after("Mon, 23 Nov 2020 12:01:00 GMT", NOW) == 0.0
+    assert parse_retry_after(None, NOW) is None
 
 
 # Pages

@@ -57,7 +57,7 @@ class Bandwidth:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Bandwidth", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = CarrierHttp("Bandwidth", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
         self._token, self._token_until = "", 0.0
         self._lock = threading.Lock()
 

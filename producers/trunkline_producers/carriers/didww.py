@@ -47,7 +47,7 @@ class Didww:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = api
-        self._http = CarrierHttp("DIDWW", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = CarrierHttp("DIDWW", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
 
     def numbers(self, here: str, *, until: float) -> Page:
         """One page of the account's numbers, by its query. Raises CarrierError."""

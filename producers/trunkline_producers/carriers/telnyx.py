@@ -51,7 +51,7 @@ class Telnyx:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Telnyx", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = CarrierHttp("Telnyx", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
         """The active numbers, the oldest purchase first, so that a new one comes at the end. See Inventory."""

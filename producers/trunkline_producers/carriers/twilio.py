@@ -54,7 +54,9 @@ class Twilio:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Twilio", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = CarrierHttp(
+            "Twilio", api.url, api.audit_url, timeout_s=api.timeout_s, transport=transport, sleep=sleep
+        )
         self._numbers = f"{api.url}/2010-04-01/Accounts/{api.account}/IncomingPhoneNumbers"
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
