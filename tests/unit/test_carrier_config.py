@@ -92,6 +92,7 @@ def test_a_secret_that_is_not_to_be_had_is_named() -> None:
         "https://",
         "x y",
         "",
+        "http://127.evil.example",
     ],
 )
 def test_a_key_goes_over_https_to_an_address_that_holds_nothing_else(url: str) -> None:

@@ -20,6 +20,7 @@ import httpx
 from trunkline.text import printable
 from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -36,8 +37,8 @@ from trunkline_producers.carriers.parsing import (
     xml_root,
 )
 
-TOKEN_S: Final = 3600.0  # how long a token lasts where the answer does not say
-EARLY_S: Final = 60.0  # a token is replaced so long before its end
+TOKEN_S: Final = 3600.0  # life of a token if the answer does not say
+EARLY_S: Final = 60.0  # a token is replaced this long before its end
 MAX_PAGE_NUMBER: Final = 100_000  # a larger `page` is no count: the API also puts telephone numbers there
 _LINK: Final = re.compile(r"<([^<>]*)>")
 _NANP: Final = "1"  # ten digits are a number of North America: what Bandwidth's first API speaks of
@@ -64,7 +65,7 @@ class Bandwidth:
     def pages(self, start: str | None = None) -> Iterator[Page]:
         """The numbers in service. See Inventory.
 
-        There are two listings, each for another role of the key: where the first is forbidden, the second is read.
+        There are two listings, each for another role of the key: if the first is forbidden, the second is read.
         """
         page = {"size": self._api.page_size, "page": 1}
         one = f"/tns?{urlencode({'accountId': self._api.account or '', 'status': 'Inservice', **page})}"
@@ -74,7 +75,7 @@ class Bandwidth:
         return self._either(one, other)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _either(self, one: str, other: str) -> Iterator[Page]:
@@ -92,7 +93,9 @@ class Bandwidth:
     def _page(self, here: str) -> Page:
         path, _, query = here.partition("?")
         page = parse_numbers(self._get(f"{self._api.url}{here}"), query)
-        return page if page.next is None else Page(page.numbers, f"{path}?{page.next}")
+        if page.next is None:
+            return page
+        return Page(page.numbers, f"{path}?{page.next}")
 
     def _get(self, url: str) -> bytes:
         accept = {"accept": "application/xml"}
@@ -125,7 +128,7 @@ class Bandwidth:
 
 
 def parse_token(body: bytes) -> tuple[str, float]:
-    """A token and how many seconds it lasts. Raises CarrierUnreadable."""
+    """A token and its life in seconds. Raises CarrierUnreadable."""
     document = json_object(body)
     token, seconds = text(document, "access_token"), document.get("expires_in")
     if not token or not token.isascii() or not token.isprintable():
@@ -138,7 +141,7 @@ def parse_token(body: bytes) -> tuple[str, float]:
 def parse_numbers(body: bytes, here: str) -> Page:
     """A page of `/tns` or of `/inserviceNumbers`, `here` being the query it answers. Raises CarrierUnreadable.
 
-    Its link to the next page counts; where there is none, a full page is followed by the next by count.
+    The link to the next page decides; without one, a full page is followed by the next number of a page.
     """
     root = xml_root(body)
     items = named(root, "TelephoneNumber")
@@ -146,7 +149,9 @@ def parse_numbers(body: bytes, here: str) -> Page:
         said = " ".join(_text(root, name) for name in ("ErrorCode", "Description"))
         raise CarrierUnreadable(f"the answer is an error: {printable(said, 200)}")
     links = named(root, "next")
-    page = page_of(_target(links[0]), "page") if links else {}
+    page: dict[str, str] = {}
+    if links:
+        page = page_of(_target(links[0]), "page")
     if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MAX_PAGE_NUMBER:
         page = {"page": str(count + 1)}
     owned = read_all(items, _owned)
@@ -164,10 +169,33 @@ def _owned(item: Element) -> tuple[Owned, bool] | None:
 
 def _target(link: Element) -> str:
     r"""The URL of `Link=<https://…>;rel="next";`."""
-    found = _LINK.search(link.text or "")
-    return found[1] if found else (link.text or "").strip()
+    written = link.text or ""
+    found = _LINK.search(written)
+    if found is None:
+        return written.strip()
+    return found[1]
 
 
 def _text(item: Element, name: str) -> str:
-    found = named(item, name)
-    return (found[0].text or "").strip() if found else ""
+    for found in named(item, name):
+        return (found.text or "").strip()
+    return ""
+
+
+CARRIER: Final = Carrier(
+    name="bandwidth",
+    types=("bandwidth", "bandwidth-v2"),
+    url="https://api.bandwidth.com/api",
+    max_page_size=2500,
+    required={"account": "is required: the account's number", "user": "is required: the client id"},
+    section="""[sources.{name}]
+type = "bandwidth"
+profile = "PROFILE"
+verify = {{ username = "bandwidth" }}
+keys = [{{ env = "BANDWIDTH_CALLBACK_PASSWORD" }}]""",
+    api_section="""[sources.{name}.api]
+account = "5000000"
+user = "CLIENT-ID"
+key = {{ env = "BANDWIDTH_CLIENT_SECRET" }}""",
+    inventory=Bandwidth,
+)

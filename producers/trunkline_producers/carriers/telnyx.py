@@ -17,6 +17,7 @@ import httpx
 
 from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -57,41 +58,39 @@ class Telnyx:
         """The active numbers, the oldest purchase first, so that a new one comes at the end. See Inventory."""
         first = _query(self._api.page_size, {"filter[status]": "active", "sort": "purchased_at"})
         return walk(
-            lambda here: parse_numbers(self.get(f"/phone_numbers?{here}"), here), start or first, pause=self._pause
+            lambda here: parse_numbers(self._get(f"/phone_numbers?{here}"), here), start or first, pause=self._pause
         )
 
-    def get(self, path: str, *, until: float = float("inf")) -> bytes:
-        """The body of a successful answer. Raises CarrierError."""
+    def numbers_of_order(self, order_id: str, *, budget_s: float) -> tuple[str, ...]:
+        """The numbers of a porting order. See OrderLookup.
+
+        The order shows its first 50 numbers. For a larger one the listing of ported numbers is read and filtered here,
+        because no filter by order is documented.
+        """
+        if not _ORDER_ID.fullmatch(order_id):
+            raise CarrierUnreadable("Telnyx: the id of the porting order has no form that an id has")
+        until = time.monotonic() + budget_s
+        numbers, count = parse_porting_order(self._get(f"/porting_orders/{order_id}", until=until))
+        if len(numbers) >= count:
+            return numbers
+
+        def fetch(here: str) -> Page:
+            return parse_ported(self._get(f"/porting_phone_numbers?{here}", until=until), here, order_id)
+
+        first = _query(PORTED_A_PAGE, {"filter[porting_order_status]": "ported", "filter[porting_order_id]": order_id})
+        listed = dict.fromkeys(owned.number for page in walk(fetch, first) for owned in page.numbers)
+        if len(listed) < count:
+            raise CarrierUnreadable(f"Telnyx: the porting order has {count} numbers, and only {len(listed)} are listed")
+        return tuple(listed)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _get(self, path: str, *, until: float = float("inf")) -> bytes:
         key = self._api.key.value.get_secret_value().strip()
         headers = {"accept": "application/json", "authorization": f"Bearer {key}"}
         return self._http.get(f"{self._api.url}{path}", headers, until=until)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._http.close()
-
-
-def numbers_of_porting_order(client: Telnyx, order_id: str, *, budget_s: float) -> tuple[str, ...]:
-    """The numbers of a porting order, with their country codes, within `budget_s` seconds in all.
-
-    The order itself shows its first 50; only of a larger one is the listing of ported numbers read, and of that what
-    belongs to the order, because no filter by order is documented. Raises CarrierError.
-    """
-    if not _ORDER_ID.fullmatch(order_id):
-        raise CarrierUnreadable("Telnyx: the id of the porting order has no form that an id has")
-    until = time.monotonic() + budget_s
-    numbers, count = parse_porting_order(client.get(f"/porting_orders/{order_id}", until=until))
-    if len(numbers) >= count:
-        return numbers
-
-    def fetch(here: str) -> Page:
-        return parse_ported(client.get(f"/porting_phone_numbers?{here}", until=until), here, order_id)
-
-    first = _query(PORTED_A_PAGE, {"filter[porting_order_status]": "ported", "filter[porting_order_id]": order_id})
-    listed = dict.fromkeys(owned.number for page in walk(fetch, first) for owned in page.numbers)
-    if len(listed) < count:
-        raise CarrierUnreadable(f"Telnyx: the porting order has {count} numbers, and only {len(listed)} are listed")
-    return tuple(listed)
 
 
 def parse_numbers(body: bytes, here: str) -> Page:
@@ -151,3 +150,20 @@ def _ported(item: Json) -> Owned | None:
 
 def _query(size: int, filters: dict[str, str]) -> str:
     return urlencode({"page[number]": 1, "page[size]": size, **filters})
+
+
+CARRIER: Final = Carrier(
+    name="telnyx",
+    types=("telnyx",),
+    url="https://api.telnyx.com/v2",
+    max_page_size=250,
+    section="""[sources.{name}]
+type = "telnyx"
+profile = "PROFILE"
+public_keys = [{{ env = "TELNYX_PUBLIC_KEY" }}]""",
+    api_section="""[sources.{name}.api]
+key = {{ env = "TELNYX_API_KEY" }}""",
+    inventory=Telnyx,
+    fetcher="telnyx-porting-order",
+    orders=Telnyx,
+)

@@ -1,4 +1,4 @@
-"""Twilio: the account's numbers, and its audit log, the only place where a purchase shows.
+"""Twilio: the account's numbers, and its audit log, the only record of purchases.
 
 https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 https://www.twilio.com/docs/usage/monitor-events
@@ -18,6 +18,7 @@ import httpx
 
 from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Bought, BoughtPage, Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -88,7 +89,7 @@ class Twilio:
             raise
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _events(self, here: str) -> BoughtPage:
@@ -147,3 +148,23 @@ def _bought(item: Json) -> Bought | None:
     if at is None or not _EVENT_SID.fullmatch(event) or not _NUMBER_SID.fullmatch(number):
         return None
     return Bought(event, number, at)
+
+
+CARRIER: Final = Carrier(
+    name="twilio",
+    types=("twilio",),
+    url="https://api.twilio.com",
+    max_page_size=1000,
+    required={"account": 'is required: the account SID, "AC…"'},
+    section="""[server]
+public_url = "https://hooks.example.com"
+
+[sources.{name}]
+type = "twilio"
+profile = "PROFILE"
+keys = [{{ env = "TWILIO_AUTH_TOKEN" }}]""",
+    api_section="""[sources.{name}.api]
+account = "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+key = {{ env = "TWILIO_AUTH_TOKEN" }}""",
+    inventory=Twilio,
+)

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from trunkline.events.event import MAX_METADATA_KEY, MAX_METADATA_KEYS
 from trunkline.http.urls import absolute_url
 from trunkline.schema import Fault, Name, Secret, Table, Text, fault
+from trunkline_producers.carriers.registry import ORDERS
 from trunkline_producers.webhooks.bodies import Format
 from trunkline_producers.webhooks.expressions import ExpressionField, compiled
 from trunkline_producers.webhooks.mapping import Case, EventId, Fetch
 
-FETCHERS: Final = ("telnyx-porting-order", "didww-order")
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:; ?[\w-]{1,64}=[\w.-]{1,64})*", re.ASCII)
 _HEADER: Final = re.compile(r"header:\s*([A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})", re.ASCII)
 
@@ -49,6 +49,12 @@ def _media_type(value: str) -> str:
     return value
 
 
+def _fetcher(value: str) -> str:
+    if value not in ORDERS:
+        raise fault(f"must be {' or '.join(map(repr, ORDERS))}")
+    return value
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -69,7 +75,7 @@ class CaseTable(Table):
     occurred_at: ExpressionField | None = None
     metadata: Metadata = Field(default_factory=dict)
     notice: bool = False
-    fetch: Literal["telnyx-porting-order", "didww-order"] | None = None
+    fetch: Annotated[str, AfterValidator(_fetcher)] | None = None
     order: ExpressionField | None = None
 
     @classmethod
