@@ -15,7 +15,7 @@ from trunkline.store.rejections import NOT_FETCHED, Rejection
 from trunkline_producers.enqueue.enqueuer import Summary
 from trunkline_producers.sources import Source, interpret
 from trunkline_producers.sources.interpret import ID_HEADERS
-from trunkline_producers.verify import UrlToken
+from trunkline_producers.verify import PathToken, QueryToken
 from trunkline_producers.webhooks.bodies import Unreadable
 from trunkline_producers.webhooks.expressions import ExpressionFailed
 from trunkline_producers.webhooks.mapping import Mapped, Thin
@@ -141,14 +141,16 @@ def rejection_of(
 
 
 def _without_token(source: Source, url: str) -> str:
-    """The URL less the key that some sources call it with, however it is encoded there."""
-    if not isinstance(source.scheme, UrlToken):
-        return url
+    """The URL without the key that some sources put into it, however it is encoded there."""
     base, mark, query = url.partition("?")
-    if not source.scheme.parameter:
+    if isinstance(source.scheme, PathToken):
         return base.rpartition("/")[0] + mark + query
+    if not isinstance(source.scheme, QueryToken):
+        return url
     kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != source.scheme.parameter]
-    return f"{base}?{'&'.join(kept)}" if any(kept) else base
+    if not any(kept):
+        return base
+    return f"{base}?{'&'.join(kept)}"
 
 
 def _faults(mapped: Mapped) -> tuple[Refusal, ...]:

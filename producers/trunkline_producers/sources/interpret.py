@@ -9,7 +9,7 @@ from typing import Any, Final
 from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import NumberEvent, parse_event
 from trunkline_producers.sources.presets import Source
-from trunkline_producers.verify import Reason, StandardWebhooks, Unverified, covers_query
+from trunkline_producers.verify import Reason, StandardWebhooks, Unverified
 from trunkline_producers.webhooks.bodies import Unreadable, read_body
 from trunkline_producers.webhooks.cloudevents import faults_of, is_cloudevent, read_cloudevents
 from trunkline_producers.webhooks.expressions import ExpressionFailed
@@ -28,8 +28,9 @@ def interpret(source: Source, request: WebhookRequest) -> Mapped:
         for item in items:
             _check_sender(source, item)
         return _mapped(source, request, items) if source.cases else _from_cloudevents(source, items)
-    # a query that nobody signed says nothing
-    believed = request if covers_query(source.scheme) else replace(request, url=request.url.partition("?")[0])
+    believed = request
+    if not source.scheme.covers_query:  # a query that nobody signed says nothing
+        believed = replace(request, url=request.url.partition("?")[0])
     body = read_body(believed, source.table.format)
     _check_sender(source, body)
     items = _items(source, body)

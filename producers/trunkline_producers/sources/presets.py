@@ -19,7 +19,7 @@ from trunkline.schema import mistakes_of
 from trunkline.text import did_you_mean
 from trunkline_producers.carriers import ApiTable, read_api
 from trunkline_producers.sources.config import Answer, CaseTable, SourceTable
-from trunkline_producers.verify import Key, Scheme, UrlToken, read_keys, read_scheme
+from trunkline_producers.verify import Key, PathToken, Scheme, read_keys, read_scheme
 from trunkline_producers.verify.keys import NO_KEYS
 from trunkline_producers.webhooks.mapping import Case
 
@@ -257,7 +257,7 @@ def _disagreements(table: SourceTable, scheme: Scheme | None, server: ServerSett
             "or the whole url here where a proxy changes the path"
         )
         mistakes.append(Mistake(place, text))
-    if table.url and scheme == UrlToken():
+    if table.url and isinstance(scheme, PathToken):
         text = "can't stand beside the scheme path-token, whose token is in the path that is called here"
         mistakes.append(Mistake(f"{place}.url", text))
     if table.format not in _WITHOUT_NUMBER and not table.events:

@@ -109,7 +109,7 @@ def _key(table: KeyTable, scheme: Scheme, fallback: str, *, need_secrets: bool) 
         return None
     if isinstance(table.public, str) and scheme.keys_are is KeyKind.standard and not text.startswith("whpk_"):
         raise ValueError('must begin with whpk_, as public keys do here; a secret is { env = "NAME" }')
-    decoded, public = DECODERS[scheme.keys_are](text, table.encoding or scheme.key_encoding, public=public)
+    decoded, public = DECODERS[scheme.keys_are](text, table.encoding or scheme.keys_encoding, public=public)
     identity = table.id or (given.ref.partition(":")[2] if isinstance(given, Secret) else fallback)
     return Key(identity, decoded, _seconds(table.not_before), _seconds(table.not_after), public)
 
