@@ -26,6 +26,7 @@ Loc = tuple[str | int, ...]
 Fault = tuple[Loc, str]
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_SURELY_A_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 NOT_A_REFERENCE: Final = 'a secret is never written in the file; write { env = "NAME" } or { file = "PATH" }'
 
 _SENTENCES: Final = {
@@ -81,6 +82,13 @@ def refuse_secrets(reference: Mapping[str, str]) -> Secret:
 def fault(message: str) -> PydanticCustomError:
     """A mistake in our own words, to raise from a validator; the text is taken as it is, braces and all."""
     return PydanticCustomError("mistake", "{text}", {"text": message})
+
+
+def shown_variable(name: str) -> str:
+    """ "the environment variable NAME", without the name if it may be the secret itself, written in its place."""
+    if not _SURELY_A_VARIABLE.fullmatch(name):
+        name = "named here"
+    return f"the environment variable {name}"
 
 
 def read_secret(value: object, info: ValidationInfo) -> Secret:

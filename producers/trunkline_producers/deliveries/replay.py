@@ -9,10 +9,11 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Final
 
-from trunkline.events.event import EPOCH, NumberEvent, to_wire
+from trunkline.events.event import NumberEvent, to_wire
 from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import queries, rejections
 from trunkline.store.rejections import Rejection, StoredRejection
+from trunkline.timestamps import EPOCH
 from trunkline_producers.deliveries.delivery import DeliveryResult, Fetch, fetched, not_understood, settled, understood
 from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 from trunkline_producers.sources import Source

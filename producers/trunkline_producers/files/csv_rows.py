@@ -13,6 +13,7 @@ from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import NumberEvent
 from trunkline.lifecycle import Refusal
 from trunkline.text import did_you_mean, printable
+from trunkline.timestamps import read_iso
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import (
     COLUMNS,
@@ -178,8 +179,8 @@ def _cell(cells: list[str], index: int | None) -> str:
 
 
 def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text.replace("z", "Z"))
-    except ValueError:
+    moment = read_iso(text)
+    if moment is None:
         wrong = Mistake("occurred_at", "must be an RFC 3339 time such as 2026-11-22T12:00:00Z")
-        raise InvalidEvent((wrong,)) from None
+        raise InvalidEvent((wrong,))
+    return moment

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trunkline.events.event import EPOCH, NumberEvent
+from trunkline.events.event import NumberEvent
 from trunkline.lifecycle import State
 from trunkline.store.model import Entry
+from trunkline.timestamps import EPOCH
 from trunkline_producers.carriers.inventory import Owned
 
 Listed = Callable[[str, str], bool | None]  # profile, number: does the API list it? None: that is not known

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from trunkline.schema import Fault, Table, Text
+from trunkline.timestamps import aware, read_iso
 from trunkline_producers.verify.scheme import Header, Reason, Unverified
 from trunkline_producers.webhooks.bodies import Unreadable, read_json
 from trunkline_producers.webhooks.expressions import ExpressionFailed, ExpressionField
@@ -128,8 +128,7 @@ def _from_rfc3339(text: str) -> float | None:
     if not found:
         return None
     day, clock, fraction, zone = found.groups("")
-    try:
-        moment = datetime.fromisoformat(f"{day}T{clock}{zone.strip('Zz')}")
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() + float(fraction or 0)
-    except (ValueError, OverflowError):
+    moment = read_iso(f"{day}T{clock}{zone}")
+    if moment is None:
         return None
+    return aware(moment).timestamp() + float(fraction or 0)

@@ -1,18 +1,16 @@
-"""Mapping: what a webhook says becomes number events, by the cases its source is configured with."""
+"""Maps the items of a webhook to number events, by the cases of its source."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
 from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import (
-    EPOCH,
     MAX_EVENT_ID,
     MAX_METADATA_BYTES,
     MAX_METADATA_KEYS,
@@ -22,18 +20,17 @@ from trunkline.events.event import (
     may_exceed,
     metadata_json,
 )
+from trunkline.text import LONE_SURROGATE, UNSTORABLE
+from trunkline.timestamps import EPOCH, plausible, read_iso
 from trunkline_producers.webhooks.expressions import Expression, ExpressionFailed
 
 MAX_WEBHOOK_NUMBERS: Final = 100_000  # of one webhook
 NUMBER_CEILING: Final = 10**30  # the longest number has 15 digits
-_UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-_LONG_FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class EventId:
-    """Where an event's id is: an expression (a list's parts are joined), or a header; neither: made of the content."""
+    """Place of an event's id: an expression (a list's parts are joined), a header, or a hash of the item."""
 
     expression: Expression | None = None
     header: str | None = None
@@ -41,7 +38,7 @@ class EventId:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A webhook that only names an order: who asks the carrier for its numbers, and where the order's id is."""
+    """Look-up of an order's numbers: the name of the fetcher, and the place of the order's id."""
 
     fetcher: str
     order: Expression
@@ -78,8 +75,10 @@ class Thin:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of a webhook: events to store, orders to fetch, numbers on their way out, how many events no case
-    is for, and what could not be understood, each with its place."""
+    """Result of mapping a webhook: `events` to store, `thin` ones whose numbers are to be fetched, numbers `leaving`.
+
+    `ignored` counts the items that no case matches; `faults` are the mistakes, each at its place.
+    """
 
     events: tuple[NumberEvent, ...] = ()
     thin: tuple[Thin, ...] = ()
@@ -88,18 +87,9 @@ class Mapped:
     faults: tuple[Mistake, ...] = ()
 
 
-@dataclass(slots=True)
-class _Result:
-    events: list[NumberEvent] = field(default_factory=list)
-    thin: list[Thin] = field(default_factory=list)
-    leaving: list[str] = field(default_factory=list)
-    ignored: int = 0
-    faults: list[Mistake] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What an item has from its delivery; `suffix` tells items apart whose id is a header of the whole delivery."""
+    """Context of an item in its delivery; `suffix` tells items apart whose id is a header of the whole delivery."""
 
     source: str
     headers: Mapping[str, str]
@@ -109,19 +99,25 @@ class _About:
 def map_items(
     items: Sequence[Any], cases: Sequence[Case], *, source: str, headers: Mapping[str, str] | None = None
 ) -> Mapped:
-    """Every item by the first case that matches it. Raises nothing: what can't be understood is in `faults`."""
-    found = _Result()
+    """Map every item by the first case that matches it. Raises nothing: mistakes are in `faults`."""
+    parts = []
     for index, item in enumerate(items):
-        place = f"[{index}]" if len(items) > 1 else ""
-        about = _About(source, headers or {}, f"#{index}" if len(items) > 1 else "")
+        place, suffix = "", ""
+        if len(items) > 1:
+            place, suffix = f"[{index}]", f"#{index}"
         try:
-            case = next((case for case in cases if case.match is None or _holds(case.match.search(item))), None)
-            _map_item(item, case, about, found)
+            parts.append(_map_item(item, cases, _About(source, headers or {}, suffix)))
         except ExpressionFailed as error:
-            found.faults.append(Mistake(place, str(error)))
+            parts.append(Mapped(faults=(Mistake(place, str(error)),)))
         except InvalidEvent as invalid:
-            found.faults += [mistake.under(place) for mistake in invalid.mistakes]
-    return Mapped(tuple(found.events), tuple(found.thin), tuple(found.leaving), found.ignored, tuple(found.faults))
+            parts.append(Mapped(faults=tuple(mistake.under(place) for mistake in invalid.mistakes)))
+    return Mapped(
+        events=tuple(event for part in parts for event in part.events),
+        thin=tuple(thin for part in parts for thin in part.thin),
+        leaving=tuple(number for part in parts for number in part.leaving),
+        ignored=sum(part.ignored for part in parts),
+        faults=tuple(fault for part in parts for fault in part.faults),
+    )
 
 
 def numbers_in(value: object) -> Iterator[str]:
@@ -140,24 +136,22 @@ def numbers_in(value: object) -> Iterator[str]:
 
 
 def moment(value: object) -> datetime | None:
-    """A time as sources write it: RFC 3339 (without an offset it is UTC), or seconds or milliseconds since 1970.
+    """A time in UTC from RFC 3339 (without an offset it is UTC), or from seconds or milliseconds since 1970.
 
-    None for what is no time: a number is worth more than its time.
+    None for anything else: an event without its time is better than none.
     """
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.isascii() or not text.isdigit():
+            return plausible(read_iso(text))
+        value = int(text[:20])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            read = EPOCH + timedelta(seconds=value / 1000 if value > 1e11 else value)
-        elif isinstance(value, str):
-            text = value.strip()
-            if text.isascii() and text.isdigit():
-                return moment(int(text[:20]))
-            parsed = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text))
-            read = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-        else:
-            return None
+        seconds = value / 1000 if value > 1e11 else value
+        return plausible(EPOCH + timedelta(seconds=seconds))
     except (ValueError, OverflowError):
         return None
-    return read if read >= EPOCH and read.year < datetime.max.year else None
 
 
 def event_id_of(found: object, item: object) -> str:
@@ -167,15 +161,21 @@ def event_id_of(found: object, item: object) -> str:
     is missing the hash stands in for it: what is left may be the same for events that are not.
     """
     parts = found if isinstance(found, list) else [found]
-    texts = ["" if part is None else part if isinstance(part, str) else _canonical(part) for part in parts]
+    texts = [_part(part) for part in parts]
     if not any(texts):
         return _content_id(item)
     if not all(texts):
         texts.append(_content_id(item))
     text = ":".join([*(part.replace("\\", "\\\\").replace(":", "\\:") for part in texts[:-1]), texts[-1]])
-    if len(text) > MAX_EVENT_ID or _UNSTORABLE.search(text):
+    if len(text) > MAX_EVENT_ID or UNSTORABLE.search(text):
         return "long-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return text
+
+
+def _part(found: object) -> str:
+    if found is None:
+        return ""
+    return found if isinstance(found, str) else _canonical(found)
 
 
 def _content_id(item: object) -> str:
@@ -188,34 +188,39 @@ def metadata_of(found: Mapping[str, object]) -> dict[str, str]:
     for key, value in found.items():
         if value is not None and len(kept) < MAX_METADATA_KEYS:
             text = value if isinstance(value, str) else _canonical(value)
-            kept[key] = _SURROGATE.sub("\ufffd", text)[:MAX_METADATA_VALUE]
+            kept[key] = LONE_SURROGATE.sub("\ufffd", text)[:MAX_METADATA_VALUE]
     while may_exceed(kept) and len(metadata_json(kept).encode()) > MAX_METADATA_BYTES:
         kept.popitem()
     return kept
 
 
-def _map_item(item: Any, case: Case | None, about: _About, found: _Result) -> None:
+def _map_item(item: Any, cases: Sequence[Case], about: _About) -> Mapped:
+    """Map one item. Raises ExpressionFailed and InvalidEvent."""
+    case = next((case for case in cases if case.match is None or _holds(case.match.search(item))), None)
     if case is None:
-        found.ignored += 1
-        return
-    numbers = tuple(text for text in numbers_in(case.number.search(item)) if text.strip()) if case.number else ()
+        return Mapped(ignored=1)
+    numbers = tuple(text for text in numbers_in(_search(case.number, item)) if text.strip())
     if case.notice:
-        found.leaving += numbers
-        return
+        return Mapped(leaving=numbers)
     if not numbers and not case.fetch:
         where = case.number.text if case.number else "number"
         raise InvalidEvent((Mistake("number", f"there is no number at {where}"),))
     event = NumberEvent(
         event_id=_event_id(case.event_id, item, about),
         numbers=numbers[:MAX_NUMBERS] or ("?",),
-        occurred_at=moment(case.occurred_at.search(item)) if case.occurred_at else None,
+        occurred_at=moment(_search(case.occurred_at, item)),
         source=about.source,
         metadata=metadata_of({key: where.search(item) for key, where in case.metadata.items()}),
     )
     if case.fetch:
-        found.thin.append(Thin(case.fetch.fetcher, _order(case.fetch.order, item), event))
-    else:
-        found.events += _split(event, numbers)
+        return Mapped(thin=(Thin(case.fetch.fetcher, _order(case.fetch.order, item), event),))
+    return Mapped(events=tuple(_split(event, numbers)))
+
+
+def _search(where: Expression | None, item: Any) -> Any:
+    if where is None:
+        return None
+    return where.search(item)
 
 
 def _order(where: Expression, item: Any) -> str:
@@ -249,7 +254,7 @@ def _event_id(where: EventId, item: object, about: _About) -> str:
     if where.header is not None:
         value = about.headers.get(where.header)
         return event_id_of(value and value + about.suffix, item)
-    return event_id_of(where.expression.search(item) if where.expression else None, item)
+    return event_id_of(_search(where.expression, item), item)
 
 
 def _canonical(value: object) -> str:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Final
+
+from trunkline.timestamps import aware, read_http_date
 
 MAX_S: Final = 86_400.0
 
@@ -18,18 +19,14 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
     """
     text = (value or "").strip()
-    if not text or len(text) > _MAX_TEXT_LENGTH:
+    if len(text) > _MAX_TEXT_LENGTH:
         return None
     if _SECONDS.fullmatch(text):
         return min(float(text), MAX_S)
-    try:
-        moment = parsedate_to_datetime(text)
-        if moment.utcoffset() is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - now).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):
+    moment = read_http_date(text)
+    if moment is None:
         return None
-    return min(max(seconds, 0.0), MAX_S)
+    return min(max((aware(moment) - now).total_seconds(), 0.0), MAX_S)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

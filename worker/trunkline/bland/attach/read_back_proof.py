@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Literal
 
@@ -12,6 +11,7 @@ from trunkline.bland.attach.drift import disagreements, endpoint_agrees, has_unr
 from trunkline.bland.attach.envelope import Json, parse_json
 from trunkline.bland.attach.listing import ListedNumber
 from trunkline.profiles.profile import Profile
+from trunkline.timestamps import aware, read_http_date, read_iso
 
 
 class _Listing(Enum):
@@ -106,10 +106,9 @@ def by_api_clock(moment: datetime, *, asked: datetime, headers: Mapping[str, str
     https://www.rfc-editor.org/rfc/rfc9110#name-date
     """
     known = {name.lower(): value for name, value in headers.items()}
-    try:
-        said = parsedate_to_datetime(known["date"]) if known.get("age", "0").strip() == "0" else None
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+    if known.get("age", "0").strip() != "0":
         return None
+    said = read_http_date(known.get("date", ""))
     if said is None or said.utcoffset() is None:
         return None
     return moment + (said - asked) + CLOCK_ROOM
@@ -165,11 +164,10 @@ def _direction(value: Json) -> DirectionDetail | None:
 
 
 def _moment(value: Json) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
-        return moment.replace(tzinfo=UTC) if moment is not None and moment.utcoffset() is None else moment
-    except ValueError:
+    if not isinstance(value, str):
         return None
+    moment = read_iso(value)
+    return moment and aware(moment)
 
 
 def _as_sent(number: str) -> str:
