@@ -35,7 +35,7 @@ _WIRE_KEYS: Final = (
     "version", "event_id", "number", "numbers", "profile", "occurred_at", "source", "metadata", "force",
 )  # fmt: skip
 _compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_SOURCE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+SOURCE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (  # bool before int, which it is a kind of
     (bool, "a boolean"),
@@ -129,7 +129,7 @@ def _faults(event: NumberEvent) -> Iterator[Mistake]:
     yield from _bounded("event_id", event.event_id, MAX_EVENT_ID)
     if event.profile is not None:
         yield from _bounded("profile", event.profile, MAX_PROFILE)
-    if not _SOURCE.fullmatch(event.source):
+    if not SOURCE.fullmatch(event.source):
         yield Mistake("source", "must be 1 to 64 letters, digits, dots, dashes or underscores")
     if not 1 <= len(event.numbers) <= MAX_NUMBERS:
         yield Mistake("numbers", f"holds {len(event.numbers)}; an event has 1 to {MAX_NUMBERS} numbers")
