@@ -15,7 +15,7 @@ from trunkline.profiles.directions import (
     part_of,
 )
 from trunkline.profiles.sip_uri import endpoint_port
-from trunkline.schema import Fault, Name, Resolve, Secret, Table, Text, mistakes_of, plain, rising
+from trunkline.schema import Fault, Name, Resolve, Secret, Table, Text, mistakes_of, rising
 
 DEFAULT_ACCOUNT: Final = "default"
 
@@ -127,13 +127,6 @@ def parse_profiles(
             profiles[name] = profile
             warnings += _doubts(profile, place)
     return profiles, mistakes, warnings
-
-
-def profile_to_toml(profile: Profile) -> dict[str, object]:
-    """The table under `profiles.<name>` that says the same; `parse_profiles` of it is the same profile."""
-    table = plain(profile, Secret.as_table)
-    del table["name"]
-    return table
 
 
 def _merged(name: str, table: object, batch: BatchRules | None, retry: RetryRules | None) -> object:
