@@ -30,10 +30,10 @@ from trunkline_producers.carriers.parsing import (
     international,
     json_object,
     named,
+    onward,
     page_of,
     read_all,
     text,
-    turned,
     xml_root,
 )
 
@@ -148,14 +148,22 @@ def parse_numbers(body: bytes, here: str) -> Page:
     if not items and named(root, "ErrorCode"):
         said = " ".join(_text(root, name) for name in ("ErrorCode", "Description"))
         raise CarrierUnreadable(f"the answer is an error: {printable(said, 200)}")
-    links = named(root, "next")
-    page: dict[str, str] = {}
-    if links:
-        page = page_of(_target(links[0]), "page")
-    if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MAX_PAGE_NUMBER:
-        page = {"page": str(count + 1)}
     owned = read_all(items, _owned)
-    return Page(tuple(each for each, in_service in owned if in_service), turned(here, **page) if page else None)
+    page = _next(root, here, len(items))
+    return Page(tuple(each for each, in_service in owned if in_service), onward(here, page))
+
+
+def _next(root: Element, here: str, items: int) -> dict[str, str]:
+    for link in named(root, "next"):
+        if page := page_of(_target(link), "page"):
+            return page
+        break
+    if items < asked(here, "size"):
+        return {}
+    count = asked(here, "page")
+    if count >= MAX_PAGE_NUMBER:
+        return {}
+    return {"page": str(count + 1)}
 
 
 def _owned(item: Element) -> tuple[Owned, bool] | None:

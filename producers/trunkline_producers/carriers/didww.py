@@ -77,12 +77,10 @@ def parse_numbers(body: bytes, here: str) -> Page:
     items = list_of(json_object(body), "data")
     owned = read_all(items, _owned)
     gone = {carrier_id(item, "id") for item in items if _is_gone(item)}
-    number = asked(here, "page[number]")
-    more = len(items) >= asked(here, "page[size]")
-    return Page(
-        tuple(each for each in owned if each.id not in gone),
-        turned(here, **{"page[number]": number + 1}) if more else None,
-    )
+    onward: str | None = None
+    if len(items) >= asked(here, "page[size]"):
+        onward = turned(here, **{"page[number]": asked(here, "page[number]") + 1})
+    return Page(tuple(each for each in owned if each.id not in gone), onward)
 
 
 def _owned(item: Json) -> Owned | None:

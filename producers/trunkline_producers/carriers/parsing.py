@@ -96,6 +96,13 @@ def moment(value: Json) -> datetime | None:
     return plausible(read_iso(value) or read_http_date(value))
 
 
+def onward(here: str, page: Mapping[str, str]) -> str | None:
+    """The query of the next page by the parameters of a link to it; None without any, at the end."""
+    if not page:
+        return None
+    return turned(here, **page)
+
+
 def turned(here: str, **page: str | int) -> str:
     """The query `here` with other page parameters. A carrier's link changes nothing but the page."""
     return urlencode({**dict(parse_qsl(here)), **page})

@@ -49,6 +49,12 @@ def read_api(
         return None, [Mistake(place, "must be a table")]
     if carrier is None:
         return None, [Mistake(place, f"is of no use here: only {', '.join(CARRIERS)} have an API that is asked")]
+    return _read(raw, carrier, place, resolve)
+
+
+def _read(
+    raw: Mapping[str, object], carrier: Carrier, place: str, resolve: Resolve
+) -> tuple[ApiTable | None, list[Mistake]]:
     mistakes = [Mistake(f"{place}.{name}", text) for name, text in carrier.required.items() if name not in raw]
     if "key" not in raw:
         mistakes.append(Mistake(f"{place}.key", f"is required{_HOW}"))

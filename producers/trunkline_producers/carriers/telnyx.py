@@ -109,7 +109,9 @@ def parse_porting_order(body: bytes) -> tuple[tuple[str, ...], int]:
     if not isinstance(order, dict):
         raise CarrierUnreadable("the answer has no object `data`")
     shown = order.get("phone_numbers")
-    numbers = read_all(shown if isinstance(shown, list) else [], _ported)
+    if not isinstance(shown, list):
+        shown = []
+    numbers = read_all(shown, _ported)
     count = order.get("porting_phone_numbers_count")
     if not isinstance(count, int):
         raise CarrierUnreadable("the answer does not say how many numbers the order has")
@@ -127,10 +129,13 @@ def _page(body: bytes, here: str, read: Callable[[Json], Owned | None], wanted: 
 
 def _next(document: Json, here: str, items: int) -> str | None:
     number = asked(here, "page[number]")
+    more = items >= asked(here, "page[size]")
     meta = document.get("meta")
-    total = meta.get("total_pages") if isinstance(meta, dict) else None
-    more = number < total if isinstance(total, int) else items >= asked(here, "page[size]")
-    return turned(here, **{"page[number]": number + 1}) if more else None
+    if isinstance(meta, dict) and isinstance(meta.get("total_pages"), int):
+        more = number < meta["total_pages"]
+    if not more:
+        return None
+    return turned(here, **{"page[number]": number + 1})
 
 
 def _owned(item: Json) -> Owned | None:
@@ -145,7 +150,9 @@ def _owned(item: Json) -> Owned | None:
 
 def _ported(item: Json) -> Owned | None:
     number = international(text(item, "phone_number"))
-    return Owned(number) if number else None
+    if not number:
+        return None
+    return Owned(number)
 
 
 def _query(size: int, filters: dict[str, str]) -> str:

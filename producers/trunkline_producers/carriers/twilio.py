@@ -30,10 +30,10 @@ from trunkline_producers.carriers.parsing import (
     list_of,
     metadata,
     moment,
+    onward,
     page_of,
     read_all,
     text,
-    turned,
 )
 
 BOUGHT: Final = ("phone-number.created", "incoming-phone-number.created")  # the first is the documented name
@@ -110,15 +110,15 @@ def parse_numbers(body: bytes, here: str) -> Page:
     document = json_object(body)
     items = list_of(document, "incoming_phone_numbers")
     page = page_of(document.get("next_page_uri"), *_PAGE)
-    return Page(
-        tuple(owned for owned, speaks in read_all(items, _owned) if speaks), turned(here, **page) if page else None
-    )
+    return Page(tuple(owned for owned, speaks in read_all(items, _owned) if speaks), onward(here, page))
 
 
 def parse_number(body: bytes) -> Owned | None:
     """One number of `IncomingPhoneNumbers/{Sid}.json`; None if it takes no calls. Raises CarrierUnreadable."""
     ((owned, speaks),) = read_all([json_object(body)], _owned)
-    return owned if speaks else None
+    if not speaks:
+        return None
+    return owned
 
 
 def parse_events(body: bytes, here: str) -> BoughtPage:
@@ -130,7 +130,7 @@ def parse_events(body: bytes, here: str) -> BoughtPage:
         raise CarrierUnreadable("the answer has no object `meta`")
     page = page_of(meta.get("next_page_url"), *_PAGE)
     bought = read_all([item for item in items if text(item, "event_type") in BOUGHT], _bought)
-    return BoughtPage(bought, turned(here, **page) if page else None)
+    return BoughtPage(bought, onward(here, page))
 
 
 def _owned(item: Json) -> tuple[Owned, bool] | None:

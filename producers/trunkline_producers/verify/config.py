@@ -1,4 +1,4 @@
-"""Reads the table `verify` of a source as the scheme that it names."""
+"""Reading of a source's table `verify` as the scheme that it names."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def _zoned(moment: datetime) -> datetime:
 
 
 def _public(value: object, info: ValidationInfo) -> str | Secret:
-    return value if isinstance(value, str) and value else read_secret(value, info)
+    if isinstance(value, str) and value:
+        return value
+    return read_secret(value, info)
 
 
 class KeyTable(Table):
@@ -67,10 +69,8 @@ def read_keys(raw: object, scheme: Scheme, place: str, *, need_secrets: bool) ->
 
     An empty secret counts as not set: a mistake with `need_secrets`, else that key is left out.
     """
-    if scheme.keys_are is KeyKind.none and raw:
-        return (), [Mistake(place, 'must not be there with scheme = "none"')]
     if scheme.keys_are is KeyKind.none:
-        return (), []
+        return (), _no_key_is_used(raw, place)
     if not isinstance(raw, list | tuple) or not raw:
         return (), [Mistake(place, NO_KEYS)]
     keys: dict[str, Key] = {}
@@ -82,14 +82,19 @@ def read_keys(raw: object, scheme: Scheme, place: str, *, need_secrets: bool) ->
             key = _key(table, scheme, f"keys[{index}]", need_secrets=need_secrets)
         except ValidationError as error:
             mistakes += mistakes_of(error, where)
+            continue
         except ValueError as error:
             mistakes.append(Mistake(where, str(error)))
-        else:
-            if key and key.id in keys:
-                mistakes.append(Mistake(where, "has the id of another key; give it an id of its own"))
-            elif key:
-                keys[key.id] = key
+            continue
+        if key and keys.setdefault(key.id, key) is not key:
+            mistakes.append(Mistake(where, "has the id of another key; give it an id of its own"))
     return tuple(keys.values()), mistakes
+
+
+def _no_key_is_used(raw: object, place: str) -> list[Mistake]:
+    if not raw:
+        return []
+    return [Mistake(place, 'must not be there with scheme = "none"')]
 
 
 def _as_table(item: object) -> object:
@@ -106,17 +111,23 @@ def _key(table: KeyTable, scheme: Scheme, fallback: str, *, need_secrets: bool) 
     if public and scheme.keys_are not in _ASYMMETRIC:
         raise ValueError('must be a secret: this scheme has no public keys; write key = { env = "NAME" }')
     given = table.public or table.key
-    text, identity = str(given), fallback
     if isinstance(given, Secret):
         text, identity = given.value.get_secret_value(), given.ref.partition(":")[2]
         if not text and need_secrets:
             raise ValueError(_unset(given))
-        if not text:
-            return None
-    elif scheme.keys_are is KeyKind.standard and not text.startswith("whpk_"):
-        raise ValueError('must begin with whpk_, as public keys do here; a secret is { env = "NAME" }')
+    else:
+        text, identity = _in_clear(str(given), scheme), fallback
+    if not text:
+        return None
     decoded, public = DECODERS[scheme.keys_are](text, table.encoding or scheme.keys_encoding, public=public)
     return Key(table.id or identity, decoded, _seconds(table.not_before), _seconds(table.not_after), public)
+
+
+def _in_clear(text: str, scheme: Scheme) -> str:
+    """The text of a public key that stands in the file. Raises ValueError if it may be a secret."""
+    if scheme.keys_are is KeyKind.standard and not text.startswith("whpk_"):
+        raise ValueError('must begin with whpk_, as public keys do here; a secret is { env = "NAME" }')
+    return text
 
 
 def _unset(secret: Secret) -> str:

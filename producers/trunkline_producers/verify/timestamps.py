@@ -30,7 +30,7 @@ _RFC3339: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How far, in seconds, a timestamp may lie behind and ahead of now."""
+    """Bounds of a timestamp: the seconds that it may lie behind and ahead of now."""
 
     tolerance_s: float
     future_s: float

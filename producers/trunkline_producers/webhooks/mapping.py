@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 
 from trunkline.errors import InvalidEvent, Mistake
@@ -69,7 +70,7 @@ class Thin:
     event: NumberEvent
 
     def with_numbers(self, numbers: Sequence[str]) -> tuple[NumberEvent, ...]:
-        """The event (or several, where there are very many numbers), once its numbers are known."""
+        """The event with its numbers, as several events if there are more than one event may have."""
         return tuple(_split(self.event, tuple(numbers)))
 
 
@@ -111,17 +112,21 @@ def map_items(
             parts.append(Mapped(faults=(Mistake(place, str(error)),)))
         except InvalidEvent as invalid:
             parts.append(Mapped(faults=tuple(mistake.under(place) for mistake in invalid.mistakes)))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Mapped]) -> Mapped:
     return Mapped(
-        events=tuple(event for part in parts for event in part.events),
-        thin=tuple(thin for part in parts for thin in part.thin),
-        leaving=tuple(number for part in parts for number in part.leaving),
+        events=tuple(chain.from_iterable(part.events for part in parts)),
+        thin=tuple(chain.from_iterable(part.thin for part in parts)),
+        leaving=tuple(chain.from_iterable(part.leaving for part in parts)),
         ignored=sum(part.ignored for part in parts),
-        faults=tuple(fault for part in parts for fault in part.faults),
+        faults=tuple(chain.from_iterable(part.faults for part in parts)),
     )
 
 
 def numbers_in(value: object) -> Iterator[str]:
-    """The numbers that an expression found: text, a whole number, or lists of them. Raises InvalidEvent."""
+    """Yield the numbers that an expression found: text, a whole number, or lists of them. Raises InvalidEvent."""
     waiting = [value]
     while waiting:
         found = waiting.pop()
@@ -148,8 +153,9 @@ def moment(value: object) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        seconds = value / 1000 if value > 1e11 else value
-        return plausible(EPOCH + timedelta(seconds=seconds))
+        if value > 1e11:
+            return plausible(EPOCH + timedelta(seconds=value / 1000))
+        return plausible(EPOCH + timedelta(seconds=value))
     except (ValueError, OverflowError):
         return None
 
@@ -160,8 +166,9 @@ def event_id_of(found: object, item: object) -> str:
     A colon within a part that another follows is escaped, so that different parts never make the same id. Where a part
     is missing the hash stands in for it: what is left may be the same for events that are not.
     """
-    parts = found if isinstance(found, list) else [found]
-    texts = [_part(part) for part in parts]
+    if not isinstance(found, list):
+        found = [found]
+    texts = [_as_text(part) for part in found]
     if not any(texts):
         return _content_id(item)
     if not all(texts):
@@ -172,10 +179,12 @@ def event_id_of(found: object, item: object) -> str:
     return text
 
 
-def _part(found: object) -> str:
+def _as_text(found: object) -> str:
     if found is None:
         return ""
-    return found if isinstance(found, str) else _canonical(found)
+    if isinstance(found, str):
+        return found
+    return _canonical(found)
 
 
 def _content_id(item: object) -> str:
@@ -183,12 +192,11 @@ def _content_id(item: object) -> str:
 
 
 def metadata_of(found: Mapping[str, object]) -> dict[str, str]:
-    """What fits of the metadata that was found: a long value is cut, what is over the bounds is left out."""
+    """The metadata that was found, within its bounds: long values are cut, further keys left out."""
     kept: dict[str, str] = {}
     for key, value in found.items():
         if value is not None and len(kept) < MAX_METADATA_KEYS:
-            text = value if isinstance(value, str) else _canonical(value)
-            kept[key] = LONE_SURROGATE.sub("\ufffd", text)[:MAX_METADATA_VALUE]
+            kept[key] = LONE_SURROGATE.sub("\ufffd", _as_text(value))[:MAX_METADATA_VALUE]
     while may_exceed(kept) and len(metadata_json(kept).encode()) > MAX_METADATA_BYTES:
         kept.popitem()
     return kept
@@ -196,14 +204,20 @@ def metadata_of(found: Mapping[str, object]) -> dict[str, str]:
 
 def _map_item(item: Any, cases: Sequence[Case], about: _About) -> Mapped:
     """Map one item. Raises ExpressionFailed and InvalidEvent."""
-    case = next((case for case in cases if case.match is None or _holds(case.match.search(item))), None)
-    if case is None:
-        return Mapped(ignored=1)
+    for case in cases:
+        if case.match is None or _holds(case.match.search(item)):
+            return _by_case(item, case, about)
+    return Mapped(ignored=1)
+
+
+def _by_case(item: Any, case: Case, about: _About) -> Mapped:
     numbers = tuple(text for text in numbers_in(_search(case.number, item)) if text.strip())
     if case.notice:
         return Mapped(leaving=numbers)
     if not numbers and not case.fetch:
-        where = case.number.text if case.number else "number"
+        where = "number"
+        if case.number:
+            where = case.number.text
         raise InvalidEvent((Mistake("number", f"there is no number at {where}"),))
     event = NumberEvent(
         event_id=_event_id(case.event_id, item, about),
@@ -233,7 +247,7 @@ def _order(where: Expression, item: Any) -> str:
 
 
 def _split(event: NumberEvent, numbers: tuple[str, ...]) -> Iterator[NumberEvent]:
-    """One event, or several of at most 1000 numbers whose ids tell them apart."""
+    """Yield the event, or several of at most 1000 numbers, told apart by their ids."""
     if len(numbers) > MAX_WEBHOOK_NUMBERS:
         text = f"there are {len(numbers)}; {MAX_WEBHOOK_NUMBERS} are the most of one webhook"
         raise InvalidEvent((Mistake("number", text),))
@@ -241,12 +255,14 @@ def _split(event: NumberEvent, numbers: tuple[str, ...]) -> Iterator[NumberEvent
         yield event
         return
     for first in range(0, len(numbers), MAX_NUMBERS):
-        event_id = event.event_id if first == 0 else event_id_of(f"{event.event_id}#{first}", None)
+        event_id = event.event_id
+        if first:
+            event_id = event_id_of(f"{event_id}#{first}", None)
         yield replace(event, event_id=event_id, numbers=numbers[first : first + MAX_NUMBERS])
 
 
 def _holds(found: object) -> bool:
-    """JMESPath's own notion of truth: nothing, false and what is empty don't hold; 0 does."""
+    """JMESPath's notion of truth: null, false and empty values are false; 0 is true."""
     return found is not None and found is not False and found not in ("", [], {})
 
 

@@ -42,7 +42,9 @@ class Sending:
     def allow(self, seconds: float | None) -> float:
         """The lesser of `seconds` and what is left until the deadline; 0 or less after it."""
         remaining = self.until - time.monotonic()
-        return remaining if seconds is None else min(seconds, remaining)
+        if seconds is None:
+            return remaining
+        return min(seconds, remaining)
 
 
 class DeadlineTransport(httpx.BaseTransport):
@@ -157,8 +159,11 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _pool(url: httpx.URL, proxy: httpx.Proxy | None, backend: _Backend) -> httpcore.ConnectionPool:
+    tls: ssl.SSLContext | None = None
+    if url.scheme == "https":
+        tls = httpx.create_ssl_context()
     common: dict[str, Any] = {
-        "ssl_context": httpx.create_ssl_context() if url.scheme == "https" else None,
+        "ssl_context": tls,
         "max_connections": MAX_CONNECTIONS,
         "keepalive_expiry": KEEP_ALIVE_S,
         "network_backend": backend,
@@ -176,8 +181,12 @@ def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     address = known.get(url.scheme) or known.get("all")
     if not address:
         return None
-    proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-    return proxy if proxy.url.scheme in ("http", "https") else None
+    if "://" not in address:
+        address = f"http://{address}"
+    proxy = httpx.Proxy(address)
+    if proxy.url.scheme not in ("http", "https"):
+        return None
+    return proxy
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

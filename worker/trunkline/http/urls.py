@@ -32,9 +32,9 @@ def absolute_url(text: str, *, may_hold_password: bool = False) -> str:
     parts = _split(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise fault("must be a URL such as https://api.example.com")
-    if not may_hold_password and (parts.username is not None or parts.password is not None):
+    if "@" in parts.netloc and not may_hold_password:
         raise fault("must not hold a user or a password")
-    if parts.query or parts.fragment or "?" in text or "#" in text:
+    if "?" in text or "#" in text:
         raise fault("must not have a part after ? or #")
     return text
 

@@ -162,12 +162,13 @@ class Supervisor:
         slot.process, slot.code = None, code
 
     def _end(self) -> None:
+        """Ask every process to end, and kill those that are alive after the grace time."""
+        alive = []
         for slot in self._slots:
-            if slot.process is not None and slot.program == WORKER:
-                slot.process.send_signal(signal.SIGTERM)
-            elif slot.process is not None:
-                slot.process.send_signal(self._signum)
-        alive = [slot.process for slot in self._slots if slot.process is not None]
+            if slot.process is not None:
+                signum = {WORKER: signal.SIGTERM}.get(slot.program, self._signum)
+                slot.process.send_signal(signum)
+                alive.append(slot.process)
         deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
         while any(process.poll() is None for process in alive) and time.monotonic() < deadline and not self._hurry:
             time.sleep(WATCH_S)
