@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import NumberEvent, parse_event
-from trunkline_producers.sources.presets import Source
+from trunkline_producers.sources.source import Source
 from trunkline_producers.verify import Reason, StandardWebhooks, Unverified
 from trunkline_producers.webhooks.bodies import Unreadable, read_body
 from trunkline_producers.webhooks.cloudevents import faults_of, is_cloudevent, read_cloudevents
