@@ -24,18 +24,25 @@ def refusal(token: str | None, peer: str | None, headers: Mapping[str, str], *, 
     token, since a proxy need not announce itself.
     """
     if token is not None:
-        given = headers.get("authorization", "")
-        presented = ""
-        if given.lower().startswith(_BEARER):
-            presented = given[len(_BEARER) :].strip()
-        if token and hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), token.encode()):
+        if _presents(token, headers.get("authorization", "")):
             return None
         reply = problem(401, "unauthorized", "A bearer token is needed", "Send it as Authorization: Bearer …")
         return reply.with_headers(("www-authenticate", "Bearer"))
-    local = not public and (peer is None or is_loopback(peer)) and not any(name in headers for name in _PROXIED)
-    host = headers.get("host", "")
-    named = host.lower() in _LOCAL_NAMES or host.rpartition(":")[0].lower() in _LOCAL_NAMES
-    if local and named and "origin" not in headers:
+    if not public and (peer is None or is_loopback(peer)) and _asks_locally(headers):
         return None
     detail = "Without a token this answers on loopback only, and not with a public_url; set token under [server]."
     return problem(403, "loopback_only", "Not from here", detail)
+
+
+def _presents(token: str, authorization: str) -> bool:
+    presented = ""
+    if authorization.lower().startswith(_BEARER):
+        presented = authorization[len(_BEARER) :].strip()
+    return bool(token) and hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def _asks_locally(headers: Mapping[str, str]) -> bool:
+    """True for a request by a local name, not through a proxy and not from a page of another site."""
+    host = headers.get("host", "").lower()
+    named = host in _LOCAL_NAMES or host.rpartition(":")[0] in _LOCAL_NAMES
+    return named and "origin" not in headers and not any(name in headers for name in _PROXIED)

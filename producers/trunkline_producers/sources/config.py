@@ -1,4 +1,4 @@
-"""The tables of `[sources.NAME]`, as they are written: cases of events, the answer, and the section itself."""
+"""The tables of `[sources.NAME]`: cases of events, the answer, and the section itself."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def _event_id(value: object) -> EventId:
 
 
 def _url(value: object) -> str:
-    text = value.value.get_secret_value() if isinstance(value, Secret) else value
-    if not isinstance(text, str):
+    if isinstance(value, Secret):
+        return absolute_url(value.value.get_secret_value(), may_hold_password=True)
+    if not isinstance(value, str):
         raise fault('must be a URL such as https://hooks.example.com/telnyx, or { env = "NAME" }')
-    return absolute_url(text, may_hold_password=isinstance(value, Secret))
+    return absolute_url(value)
 
 
 def _media_type(value: str) -> str:
@@ -56,7 +57,9 @@ def _fetcher(value: str) -> str:
 
 
 def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(value)
+    return value
 
 
 Url = Annotated[str, PlainValidator(_url)]
@@ -66,7 +69,7 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 
 
 class CaseTable(Table):
-    """One kind of event of a source: [[sources.NAME.events]], or the section's own fields where there is only one."""
+    """One kind of event of a source: [[sources.NAME.events]], or the section's own fields for the only one."""
 
     what: ClassVar[str] = "an event of a source"
     match: ExpressionField | None = None
@@ -80,22 +83,29 @@ class CaseTable(Table):
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
-        """A case has a number, or asks for its numbers with an order."""
-        if ("fetch" in raw) != ("order" in raw):
-            yield (("order" if "fetch" in raw else "fetch"),), "is required: fetch and order come together"
+        """Check that there is a number or an order to fetch, and that metadata has good names."""
+        together = "is required: fetch and order come together"
+        if "fetch" in raw and "order" not in raw:
+            yield ("order",), together
+        if "order" in raw and "fetch" not in raw:
+            yield ("fetch",), together
         if "number" not in raw and "fetch" not in raw:
             yield (
                 ("number",),
                 "is required: a JMESPath expression that finds the number, or a list, in an event",
             )
         metadata = raw.get("metadata")
-        for key in metadata if isinstance(metadata, Mapping) else ():
+        if not isinstance(metadata, Mapping):
+            return
+        for key in metadata:
             if not 1 <= len(str(key)) <= MAX_METADATA_KEY or not str(key).isprintable():
                 yield ("metadata",), f"has a name that is empty, not printable or over {MAX_METADATA_KEY} characters"
 
     def case(self) -> Case:
-        """The case as the mapping wants it."""
-        fetch = Fetch(self.fetch, self.order) if self.fetch and self.order else None
+        """The case for `map_items`."""
+        fetch: Fetch | None = None
+        if self.fetch and self.order:
+            fetch = Fetch(self.fetch, self.order)
         return Case(
             number=self.number,
             match=self.match,
@@ -108,7 +118,7 @@ class CaseTable(Table):
 
 
 class Answer(Table):
-    """What a delivery that was taken in is answered with; `body` None: the JSON of what became of its numbers."""
+    """The answer to a delivery that was taken in; with `body` None the counts and refusals as JSON."""
 
     what: ClassVar[str] = "an answer"
     status: int = Field(default=200, ge=200, le=299)
@@ -117,7 +127,7 @@ class Answer(Table):
 
 
 class SourceTable(Table):
-    """`[sources.NAME]` over its type's preset. `verify`, `keys` and `api` are read by those whom they concern."""
+    """`[sources.NAME]` over the preset of its type, without `verify`, the keys and `api`."""
 
     what: ClassVar[str] = "a source"
     type: Text

@@ -75,7 +75,9 @@ class BlandApi:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        key = account.key.value.get_secret_value().strip() if account.key is not None else ""
+        key = ""
+        if account.key is not None:
+            key = account.key.value.get_secret_value().strip()
         headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
         headers.append((b"user-agent", f"trunkline/{__version__}".encode()))
         if key:
@@ -96,7 +98,7 @@ class BlandApi:
 
     @property
     def timeout_s(self) -> float:
-        """How long one request may take."""
+        """The longest time of one request, in seconds."""
         return self._account.timeout_s
 
     def attach(self, body: Mapping[str, object], *, deadline: float, permit: Permit, once: bool = False) -> Exchange:
@@ -124,7 +126,7 @@ class BlandApi:
         return self._call("GET", "/v1/me", deadline, permit, once=once)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
     def _call(
@@ -170,9 +172,12 @@ class BlandApi:
 
     def _translated(self, error: Exception, sending: Sending) -> NotSent | Unanswered:
         code, message = _explained(error)
-        certain = isinstance(error, _NEVER_LEFT) or sending.sent is False
-        kind = NotSent if certain or (isinstance(error, _UNFIT) and not sending.sent) else Unanswered
-        return kind(code, clip(message, self._scrub, 300))
+        message = clip(message, self._scrub, 300)
+        if isinstance(error, _NEVER_LEFT) or sending.sent is False:
+            return NotSent(code, message)
+        if isinstance(error, _UNFIT) and not sending.sent:
+            return NotSent(code, message)
+        return Unanswered(code, message)
 
 
 def _explained(error: Exception) -> tuple[str, str]:
