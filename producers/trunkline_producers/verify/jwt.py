@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -15,7 +14,7 @@ from pydantic import Field, PlainValidator
 from trunkline.schema import fault
 from trunkline_producers.verify.encoding import octets
 from trunkline_producers.verify.scheme import Encoding, Key, Reason, Scheme, Unverified, active
-from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, Window
+from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, check_window
 from trunkline_producers.verify.tokens import bearer_token
 from trunkline_producers.webhooks.request import WebhookRequest
 
@@ -73,16 +72,15 @@ class Jwt(Scheme):
 
     def _check_times(self, claims: Mapping[str, object], now: float) -> None:
         expires, begins, issued = (_seconds(claims, name) for name in ("exp", "nbf", "iat"))
-        ahead = Window(math.inf, self.tolerance_s)
         for moment in (begins, issued):
             if moment is not None:
-                ahead.check(moment, now)
+                check_window(moment, now, future_s=self.tolerance_s)
         if expires is not None and now - expires > self.tolerance_s:
             raise Unverified(Reason.stale, "the token has expired")
         if self.max_age_s is not None:
             if issued is None:
                 raise Unverified(Reason.missing_timestamp, "the token does not say when it was issued")
-            Window(self.max_age_s, math.inf).check(issued, now)
+            check_window(issued, now, tolerance_s=self.max_age_s)
 
 
 def _table(segment: str) -> Mapping[str, object]:

@@ -17,6 +17,8 @@ from trunkline_producers.webhooks.request import WebhookRequest
 
 MAX_SIGNATURES: Final = 16  # of one header that are compared
 
+_DECODERS: Final = {"hex": from_hex, "base64": from_base64}
+
 Tagged = list[tuple[str, str]]  # the items of a header, each with its tag ("" without)
 
 
@@ -118,7 +120,7 @@ class SignedScheme(Scheme):
         Items of other tags don't count: a sender's older scheme beside the newer one must not decide.
         """
         mine = [text for tag, text in items if tag == self.tag][:MAX_SIGNATURES]
-        decode = {"hex": from_hex, "base64": from_base64}[self.encoding]
+        decode = _DECODERS[self.encoding]
         decoded = [signature for text in mine if (signature := decode(text)) is not None]
         if not decoded:
             raise Unverified(Reason.malformed_signature, f"the header {self.header} holds no signature in its form")

@@ -10,7 +10,7 @@ from trunkline_producers.verify.encoding import from_base64, octets
 from trunkline_producers.verify.scheme import Key, KeyKind, Reason, Scheme, Unverified, active
 from trunkline_producers.verify.signatures import ed25519_made, equals_one
 from trunkline_producers.verify.signed import MAX_SIGNATURES
-from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, Window, read_stamp
+from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, check_window, read_stamp
 from trunkline_producers.webhooks.request import WebhookRequest
 
 FAMILIES: Final = ("webhook", "svix")
@@ -32,7 +32,7 @@ class StandardWebhooks(Scheme):
         message = octets(identity) + b"." + octets(stamp.text) + b"." + request.body
         for key in active(keys, now):
             if _made(signatures, message, key):
-                Window(self.tolerance_s, self.future_s).check(stamp.at, now)
+                check_window(stamp.at, now, tolerance_s=self.tolerance_s, future_s=self.future_s)
                 return key
         raise Unverified(Reason.bad_signature, "no key made any of these signatures over this request")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,19 +29,12 @@ _RFC3339: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Bounds of a timestamp: the seconds that it may lie behind and ahead of now."""
-
-    tolerance_s: float
-    future_s: float
-
-    def check(self, at: float, now: float) -> None:
-        """Raise Unverified for a time, in unix seconds, outside the window."""
-        if now - at > self.tolerance_s:
-            raise Unverified(Reason.stale, f"the request was signed more than {self.tolerance_s:g} s ago")
-        if at - now > self.future_s:
-            raise Unverified(Reason.from_future, f"the request was signed more than {self.future_s:g} s ahead of now")
+def check_window(at: float, now: float, *, tolerance_s: float = math.inf, future_s: float = math.inf) -> None:
+    """Raise Unverified for a time (unix seconds) more than `tolerance_s` before or `future_s` after `now`."""
+    if now - at > tolerance_s:
+        raise Unverified(Reason.stale, f"the request was signed more than {tolerance_s:g} s ago")
+    if at - now > future_s:
+        raise Unverified(Reason.from_future, f"the request was signed more than {future_s:g} s ahead of now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class Timestamp(Table):
 
     def check(self, stamp: Stamp, now: float) -> None:
         """Raise Unverified for a timestamp outside the window around `now` (unix seconds)."""
-        Window(self.tolerance_s, self.future_s).check(stamp.at, now)
+        check_window(stamp.at, now, tolerance_s=self.tolerance_s, future_s=self.future_s)
 
 
 def read_stamp(text: str | None, unit: Unit) -> Stamp:

@@ -116,6 +116,8 @@ def map_items(
 
 
 def _joined(parts: Sequence[Mapped]) -> Mapped:
+    if len(parts) == 1:
+        return parts[0]
     return Mapped(
         events=tuple(chain.from_iterable(part.events for part in parts)),
         thin=tuple(chain.from_iterable(part.thin for part in parts)),
