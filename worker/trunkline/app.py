@@ -171,7 +171,8 @@ def main(env: Mapping[str, str] | None = None) -> App:
     A configuration that can't be used ends the process with code 2 and a sentence for each mistake, a store that can't
     be used with code 1.
     """
-    env = os.environ if env is None else env
+    if env is None:
+        env = os.environ
     try:
         settings = load_settings(None, env)
         style: Any = env.get(LOG_STYLE) or None
