@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -346,3 +348,11 @@ def test_there_is_a_pause_between_pages_and_none_before_the_first() -> None:
     pauses: list[None] = []
     list(walk(lambda here: Page((), {"a": "b", "b": "c"}.get(here)), "a", pause=lambda: pauses.append(None)))
     assert len(pauses) == 2
+
+
+# Imports
+
+
+def test_reading_the_configuration_of_sources_loads_no_http_client() -> None:
+    program = "import sys, trunkline_producers.sources; sys.exit('httpx' in sys.modules or 'tenacity' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

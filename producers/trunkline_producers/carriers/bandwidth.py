@@ -11,15 +11,13 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-import httpx
-
 from trunkline.text import printable
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
 from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
@@ -36,6 +34,9 @@ from trunkline_producers.carriers.parsing import (
     text,
     xml_root,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 TOKEN_S: Final = 3600.0  # life of a token if the answer does not say
 EARLY_S: Final = 60.0  # a token is replaced this long before its end
@@ -58,7 +59,7 @@ class Bandwidth:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Bandwidth", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect("Bandwidth", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
         self._token, self._token_until = "", 0.0
         self._lock = threading.Lock()
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
-
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
 from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
@@ -33,6 +31,9 @@ from trunkline_producers.carriers.parsing import (
     turned,
 )
 
+if TYPE_CHECKING:
+    import httpx
+
 VERSION: Final = "2026-04-16"  # the last that takes an API key alone; released versions do not change
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -48,7 +49,7 @@ class Didww:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = api
-        self._http = CarrierHttp("DIDWW", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect("DIDWW", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
 
     def numbers_of_order(self, order_id: str, *, budget_s: float) -> tuple[str, ...]:
         """The numbers of an order, without those that DIDWW has blocked or will take back. See OrderLookup."""

@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
-
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
 from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
@@ -35,6 +33,9 @@ from trunkline_producers.carriers.parsing import (
     turned,
 )
 
+if TYPE_CHECKING:
+    import httpx
+
 PORTED_A_PAGE: Final = 250
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -52,7 +53,7 @@ class Telnyx:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Telnyx", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect("Telnyx", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
         """The active numbers, the oldest purchase first, so that a new one comes at the end. See Inventory."""

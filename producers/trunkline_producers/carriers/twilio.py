@@ -11,13 +11,11 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
-
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
 from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Bought, BoughtPage, Owned, Page
@@ -35,6 +33,9 @@ from trunkline_producers.carriers.parsing import (
     read_all,
     text,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 BOUGHT: Final = ("phone-number.created", "incoming-phone-number.created")  # the first is the documented name
 _PAGE: Final = ("Page", "PageToken")
@@ -55,7 +56,7 @@ class Twilio:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp(
+        self._http = connect(
             "Twilio", api.url, api.audit_url, timeout_s=api.timeout_s, transport=transport, sleep=sleep
         )
         self._numbers = f"{api.url}/2010-04-01/Accounts/{api.account}/IncomingPhoneNumbers"
