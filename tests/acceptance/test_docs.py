@@ -29,7 +29,7 @@ from trunkline_producers.receiver.webhooks import PREFIX
 from trunkline_producers.sources import presets, read_sources
 from trunkline_producers.sources.config import CaseTable, SourceTable
 from trunkline_producers.sources.presets import KEY_FIELDS
-from trunkline_producers.verify.config import TABLES
+from trunkline_producers.verify.config import SCHEMES
 
 FOLDER = Path(__file__).parents[2] / "docs" / "sources"
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
@@ -209,7 +209,7 @@ def rows(heading: str) -> set[str]:
 
 def test_every_field_and_every_scheme_has_its_row() -> None:
     assert rows("The section") == {*SourceTable.model_fields, *CaseTable.model_fields, *KEY_FIELDS, "verify", "api"}
-    assert rows("Verify") == set(TABLES)
+    assert rows("Verify") == set(SCHEMES)
 
 
 def test_every_type_is_named_and_has_a_page() -> None:

@@ -27,10 +27,10 @@ from support.http_servers import Reply, Seen, answering, behaving, dripping, han
 from trunkline.schema import Secret
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.bandwidth import Bandwidth
-from trunkline_producers.carriers.client import MAX_BODY_BYTES
-from trunkline_producers.carriers.didww import Didww, numbers_of_order
-from trunkline_producers.carriers.inventory import Inventory
-from trunkline_producers.carriers.telnyx import Telnyx, numbers_of_porting_order
+from trunkline_producers.carriers.client import MAX_BODY_BYTES, CarrierHttp
+from trunkline_producers.carriers.didww import Didww
+from trunkline_producers.carriers.inventory import Inventory, OrderLookup
+from trunkline_producers.carriers.telnyx import Telnyx
 from trunkline_producers.carriers.twilio import Twilio
 
 
@@ -68,9 +68,9 @@ class Naps:
 _clients: list[Closes] = []
 
 
-def client(carrier: Callable[..., AnyClient], table: ApiTable, **options: Any) -> AnyClient:
+def client(carrier: Callable[..., AnyClient], *given: object, **options: Any) -> AnyClient:
     """A carrier's client, closed at the end of the test."""
-    made = carrier(table, **options)
+    made = carrier(*given, **options)
     _clients.append(made)
     return made
 
@@ -89,6 +89,10 @@ def naps() -> Naps:
 
 def listed(inventory: Inventory, start: str | None = None) -> list[str]:
     return [owned.number for page in inventory.pages(start) for owned in page.numbers]
+
+
+def numbers_of_order(lookup: OrderLookup, order_id: str, *, budget_s: float) -> tuple[str, ...]:
+    return lookup.numbers_of_order(order_id, budget_s=budget_s)
 
 
 INVENTORIES: dict[str, tuple[Callable[[str], Reply], Callable[[str], Inventory]]] = {
@@ -265,12 +269,18 @@ def test_a_programs_own_transport_is_used() -> None:
     assert listed(client(Telnyx, api("https://api.telnyx.com/v2"), transport=httpx.MockTransport(handle))) == []
 
 
+def test_a_host_that_was_not_configured_is_not_asked() -> None:
+    with answering((200, {}, b"{}")) as (elsewhere, strangers), pytest.raises(CarrierRefused, match="look at url"):
+        client(CarrierHttp, "Telnyx", "https://api.telnyx.com/v2", timeout_s=5.0).get(elsewhere, {})
+    assert strangers.requests == []
+
+
 # The numbers behind an id
 
 
 def test_a_porting_order_gives_its_numbers_in_one_request() -> None:
     with answering(telnyx(NUMBERS)) as (url, seen):
-        assert list(numbers_of_porting_order(client(Telnyx, api(url)), "order-1", budget_s=5)) == NUMBERS
+        assert list(numbers_of_order(client(Telnyx, api(url)), "order-1", budget_s=5)) == NUMBERS
         assert len(seen.requests) == 1
 
 
@@ -278,19 +288,19 @@ def test_a_porting_order_gives_its_numbers_in_one_request() -> None:
 def test_a_large_porting_order_gives_all_of_its_own_numbers_and_no_others(honours_filter: bool) -> None:
     many = us_numbers(300)
     with answering(telnyx(many, honours_filter=honours_filter)) as (url, _):
-        assert list(numbers_of_porting_order(client(Telnyx, api(url)), "order-1", budget_s=5)) == many
+        assert list(numbers_of_order(client(Telnyx, api(url)), "order-1", budget_s=5)) == many
 
 
 def test_a_porting_order_whose_numbers_are_not_all_shown_is_an_error_and_not_half_an_order() -> None:
     order = answer_json({"data": {"phone_numbers": [], "porting_phone_numbers_count": 3}})
     none = answer_json({"data": [], "meta": {"total_pages": 0}})
     with answering(order, none) as (url, _), pytest.raises(CarrierUnreadable, match="has 3 numbers, and only 0"):
-        numbers_of_porting_order(client(Telnyx, api(url)), "order-1", budget_s=5)
+        numbers_of_order(client(Telnyx, api(url)), "order-1", budget_s=5)
 
 
 def test_an_order_that_is_not_there_is_refused_with_its_status() -> None:
     with answering(telnyx(NUMBERS)) as (url, _), pytest.raises(CarrierRefused, match="Resource not found") as refused:
-        numbers_of_porting_order(client(Telnyx, api(url)), "another", budget_s=5)
+        numbers_of_order(client(Telnyx, api(url)), "another", budget_s=5)
     assert refused.value.status == 404
 
 
@@ -304,19 +314,27 @@ def test_an_order_of_didww_gives_all_of_its_numbers() -> None:
 def test_an_id_that_would_change_the_request_is_not_asked_for(order_id: str) -> None:
     nowhere = api("http://127.0.0.1:9")
     with pytest.raises(CarrierUnreadable):
-        numbers_of_porting_order(client(Telnyx, nowhere), order_id, budget_s=5)
+        numbers_of_order(client(Telnyx, nowhere), order_id, budget_s=5)
     with pytest.raises(CarrierUnreadable):
         numbers_of_order(client(Didww, nowhere), order_id, budget_s=5)
 
 
 @pytest.mark.parametrize(
-    "conduct", [hanging, dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")], ids=["hangs", "drips"]
+    "conduct",
+    [
+        hanging,
+        dripping(b"HTTP/1.1 200 O"),
+        dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+        dripping(b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+    ids=["hangs", "drips its status line", "drips its headers", "drips its body", "drips a body without an end"],
 )
 def test_the_budget_holds_whatever_the_carrier_does(conduct: object) -> None:
     with behaving(conduct) as (url, _):  # type: ignore[arg-type]  # parametrised
         began = time.monotonic()
         with pytest.raises(CarrierUnavailable):
-            numbers_of_porting_order(client(Telnyx, api(url)), "order-1", budget_s=0.3)
+            numbers_of_order(client(Telnyx, api(url)), "order-1", budget_s=0.3)
         assert time.monotonic() - began < 2.0
 
 

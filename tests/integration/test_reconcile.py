@@ -14,12 +14,13 @@ from support.carrier_standins import ACCOUNT, KEY, Answer, telnyx, troubled, twi
 from support.http_servers import Reply, answering
 from support.store_audit import audit
 from trunkline.config.settings import Settings, load
-from trunkline.events.event import EPOCH, NumberEvent
+from trunkline.events.event import NumberEvent
 from trunkline.lifecycle import RefusalCode, State
 from trunkline.schema import Secret
 from trunkline.store import Store, checkpoints
 from trunkline.store.model import Batch, Disposition, Settlement
 from trunkline.store.queries import entries_of, entries_of_each
+from trunkline.timestamps import EPOCH
 from trunkline_producers import Enqueuer, Summary
 from trunkline_producers.carriers import ApiTable, CarrierRefused, CarrierUnavailable
 from trunkline_producers.carriers.telnyx import Telnyx

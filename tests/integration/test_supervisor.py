@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from types import FrameType
 from typing import Any
 
+from trunkline.runtime.orphans import SUPERVISOR_PID, orphan_check
 from trunkline.runtime.supervisor import Supervisor
 
 INSTANTS = 40  # more lines than one round of watching has
@@ -40,3 +42,9 @@ def told_to_stop_at(instant: int) -> threading.Thread:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
+
+
+def test_a_process_is_an_orphan_once_its_parent_is_another_than_started_it() -> None:
+    assert not orphan_check({})()
+    assert not orphan_check({SUPERVISOR_PID: str(os.getppid())})()
+    assert orphan_check({SUPERVISOR_PID: str(os.getpid())})(), "the supervisor ended before this process looked"

@@ -82,7 +82,18 @@ def test_a_secret_that_is_not_to_be_had_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://api.telnyx.com", "ftp://x", "https://u:p@x", "https://x/?a=1", "https://x#a", "https://", "x y", ""]
+    "url",
+    [
+        "http://api.telnyx.com",
+        "ftp://x",
+        "https://u:p@x",
+        "https://x/?a=1",
+        "https://x#a",
+        "https://",
+        "x y",
+        "",
+        "http://127.evil.example",
+    ],
 )
 def test_a_key_goes_over_https_to_an_address_that_holds_nothing_else(url: str) -> None:
     assert len(mistakes({"type": "telnyx", "api": {"key": KEY, "url": url}})) == 1

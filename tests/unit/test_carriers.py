@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from support.carrier_standins import ACCOUNT, number_sid, twilio_event, twilio_number
 from support.examples import examples
+from trunkline.http.retry_after import parse_retry_after
 from trunkline_producers.carriers import (
     CarrierRefused,
     CarrierUnavailable,
@@ -27,7 +30,7 @@ from trunkline_producers.carriers import (
 from trunkline_producers.carriers.inventory import Bought, Owned
 from trunkline_producers.carriers.paging import walk
 from trunkline_producers.carriers.parsing import international, moment, page_of, turned
-from trunkline_producers.carriers.status import judge, retry_after_s
+from trunkline_producers.carriers.status import judge
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 T_HERE = "page%5Bnumber%5D=1&page%5Bsize%5D=2"
@@ -313,15 +316,15 @@ def test_a_refusal_repeats_the_carriers_words_unless_they_are_about_the_key() ->
 
 @given(st.text(max_size=40))
 def test_any_retry_after_is_bounded_or_none(value: str) -> None:
-    seconds = retry_after_s(value, NOW)
+    seconds = parse_retry_after(value, NOW)
     assert seconds is None or 0 <= seconds <= 86_400
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    assert retry_after_s("120", NOW) == 120.0
-    assert retry_after_s("Mon, 23 Nov 2026 12:01:00 GMT", NOW) == 60.0
-    assert retry_after_s("Mon, 23 Nov 2020 12:01:00 GMT", NOW) == 0.0
-    assert retry_after_s(None, NOW) is None
+    assert parse_retry_after("120", NOW) == 120.0
+    assert parse_retry_after("Mon, 23 Nov 2026 12:01:00 GMT", NOW) == 60.0
+    assert parse_retry_after("Mon, 23 Nov 2020 12:01:00 GMT", NOW) == 0.0
+    assert parse_retry_after(None, NOW) is None
 
 
 # Pages
@@ -346,3 +349,11 @@ def test_there_is_a_pause_between_pages_and_none_before_the_first() -> None:
     pauses: list[None] = []
     list(walk(lambda here: Page((), {"a": "b", "b": "c"}.get(here)), "a", pause=lambda: pauses.append(None)))
     assert len(pauses) == 2
+
+
+# Imports
+
+
+def test_reading_the_configuration_of_sources_loads_no_http_client() -> None:
+    program = "import sys, trunkline_producers.sources; sys.exit('httpx' in sys.modules or 'tenacity' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -18,8 +18,8 @@ from support.webhook_signers import public_key
 from support.webhook_vectors import ENCODED, VERIFY, scheme_of
 from trunkline.config.sections import ServerSettings
 from trunkline.schema import Secret
+from trunkline_producers.carriers.registry import ORDERS
 from trunkline_producers.sources import Source, interpret, presets, read_sources
-from trunkline_producers.sources.config import FETCHERS
 from trunkline_producers.verify import Unverified
 from trunkline_producers.webhooks.bodies import Unreadable
 from trunkline_producers.webhooks.mapping import Mapped
@@ -218,7 +218,7 @@ def test_a_section_says_more_than_its_preset() -> None:
 
 def test_every_fetcher_of_a_preset_is_known() -> None:
     named = {event.get("fetch") for preset in presets().values() for event in preset.get("events", ())}
-    assert named - {None} == set(FETCHERS)
+    assert named - {None} == set(ORDERS)
 
 
 @pytest.mark.parametrize(

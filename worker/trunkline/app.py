@@ -1,4 +1,4 @@
-"""The composition root: `dramatiq trunkline.app:main` or `python -m trunkline.app`, one worker process."""
+"""The composition root of a worker process: `dramatiq trunkline.app:main` or `python -m trunkline.app`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from trunkline.runtime import actors, events_queue
 from trunkline.runtime.broker import HintBroker
 from trunkline.runtime.event_actor import EventRefused, FrontDoor, GivenBack
 from trunkline.runtime.events_queue import EventsBroker
+from trunkline.runtime.orphans import orphan_check
 from trunkline.store import StoreError, StoreNewer
 from trunkline.store.registry import Registration
 from trunkline.store.vault import Vault
 from trunkline.telemetry import logs
 from trunkline.telemetry.logs import Log, logger
 
-SUPERVISOR_PID: Final = "TRUNKLINE_SUPERVISOR_PID"  # set for its children, so that they notice when it is gone
 LOG_STYLE: Final = "TRUNKLINE_LOG"  # json or people
 STOP_LOOK_S: Final = 0.1
 FAILED: Final = 1  # exit codes, as of every command
@@ -44,7 +44,7 @@ USAGE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything one worker process is made of."""
+    """The parts of one worker process."""
 
     settings: Settings
     opened: Opened
@@ -57,22 +57,21 @@ class App:
 
 
 class WorkerLife(dramatiq.Middleware):
-    """Starts dispatcher and front door with dramatiq's worker, and stops them, claims and waits with it.
+    """Starts and stops the dispatcher and the events' worker together with dramatiq's own worker.
 
-    The events queue has a worker of its own, so that events that wait for room leave the threads to the work that makes
-    it. (dramatiq's command starts one worker, that of the hints.)
+    The events queue has a worker of its own: events that wait for room must not take the threads whose work makes room.
+    dramatiq's command starts only one worker, that of the hints.
     """
 
     def __init__(self) -> None:
         self.app: App | None = None
-        self.newer: StoreNewer | None = None  # why this process stops, where the store takes only newer ones
+        self.newer: StoreNewer | None = None  # the reason to stop: the store takes only newer programs
         self._dispatcher: Dispatcher | None = None
         self._events: Worker | None = None
 
     def after_worker_boot(self, _broker: dramatiq.Broker, worker: Worker) -> None:
-        """The threads are there: from now on work is looked for."""
+        """Start the dispatcher and the events' worker once dramatiq's threads run."""
         app = self._need_app()
-        parent = os.getppid()
         hints = Hints(
             send=lambda n: _send_hints(app, n),
             unread=lambda: app.broker.unread,
@@ -85,7 +84,7 @@ class WorkerLife(dramatiq.Middleware):
             beat_s=_beat_s(app.settings),
             about=lambda: _about(worker.worker_threads, app.provisioner.busy),
             keep_attached_days=app.settings.store.keep_attached_days,
-            orphaned=lambda: os.getppid() != parent or _supervisor_is_gone(),
+            orphaned=orphan_check(os.environ),
             on_orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM),
             on_newer=self._give_up,
         )
@@ -94,7 +93,7 @@ class WorkerLife(dramatiq.Middleware):
         logger().info(Log.worker_started, threads=worker.worker_threads, profiles=len(app.settings.profiles))
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """No new claims, no hints, no idle waits."""
+        """Stop claims, hints and waits for work."""
         app = self._need_app()
         logger().info(Log.worker_stopping, busy=app.provisioner.busy)
         app.provisioner.stop()
@@ -104,7 +103,7 @@ class WorkerLife(dramatiq.Middleware):
             self._dispatcher.stop()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: Worker) -> None:
-        """The threads are done, or the grace time is over."""
+        """Close the store once the threads have ended or the grace time is over."""
         app = self._need_app()
         if self._events:
             self._events.stop(timeout=events_queue.STOP_MS)
@@ -122,7 +121,7 @@ class WorkerLife(dramatiq.Middleware):
 
 
 def compose(settings: Settings) -> App:
-    """Builds a worker process: opens and examines the store, publishes the configuration, declares the actors."""
+    """Build a worker process: open and examine the store, publish the configuration, declare the actors."""
     opened = open_store(settings)
     try:
         return _composed(settings, opened)
@@ -167,11 +166,13 @@ def _composed(settings: Settings, opened: Opened) -> App:
 
 
 def main(env: Mapping[str, str] | None = None) -> App:
-    """Reads the environment and the file, composes, and sets dramatiq's broker: `dramatiq trunkline.app:main`.
+    """Read the environment and the file, compose, and set dramatiq's broker: `dramatiq trunkline.app:main`.
 
-    A configuration or a store that can't be used ends the process with code 2 and a sentence for each mistake.
+    A configuration that can't be used ends the process with code 2 and a sentence for each mistake, a store that can't
+    be used with code 1.
     """
-    env = os.environ if env is None else env
+    if env is None:
+        env = os.environ
     try:
         settings = load_settings(None, env)
         style: Any = env.get(LOG_STYLE) or None
@@ -179,7 +180,10 @@ def main(env: Mapping[str, str] | None = None) -> App:
         app = compose(settings)
     except TrunklineError as error:
         sys.stderr.write(f"trunkline: {error}\n")
-        raise SystemExit(USAGE if isinstance(error, ConfigError) else FAILED) from error
+        code = FAILED
+        if isinstance(error, ConfigError):
+            code = USAGE
+        raise SystemExit(code) from error
     dramatiq.set_broker(app.broker)
     for warning in settings.warnings:
         logger().warning(Log.configuration_warning, place=warning.place, message=warning.message)
@@ -187,15 +191,15 @@ def main(env: Mapping[str, str] | None = None) -> App:
 
 
 def run(env: Mapping[str, str]) -> None:
-    """One supervised worker process: until SIGTERM, then at most the grace time.
+    """Run one supervised worker process until SIGTERM, then at most the grace time longer.
 
-    Where the store takes only newer programs it stops by itself, with code 1 and a sentence.
+    If the store takes only newer programs, the process stops by itself with code 1 and a sentence.
     """
     stopping = False
 
     def on_term(_signum: int, _frame: FrameType | None) -> None:
-        # Once more changes nothing: a service manager and our supervisor may both say it. No Event: its lock may be
-        # held by the very thread that the signal interrupts.
+        # A second signal changes nothing: a service manager and our supervisor may both send one. A plain flag, since
+        # the lock of an Event may be held by the thread that the signal interrupts.
         nonlocal stopping
         stopping = True
 
@@ -214,12 +218,12 @@ def run(env: Mapping[str, str]) -> None:
 
 
 def _beat_s(settings: Settings) -> float:
-    """Often enough that a worker which is gone is missed before its lease ends."""
+    """Seconds between two beats, so that a lost worker is noticed before its lease ends."""
     return min(BEAT_S, settings.worker.lease_s / (BEATS + 1))
 
 
 def _about(threads: int, busy: int) -> dict[str, str | int]:
-    """What a worker says of itself in the register."""
+    """The worker's entry in the register."""
     return {
         "host": socket.gethostname(), "pid": os.getpid(), "version": __version__, "threads": threads, "busy": busy,
     }  # fmt: skip
@@ -236,19 +240,6 @@ def _work(provisioner: BatchProcessor) -> bool:
 def _send_hints(app: App, n: int) -> None:
     for _ in range(n):
         app.attach.send()
-
-
-def _supervisor_is_gone() -> bool:
-    pid = os.environ.get(SUPERVISOR_PID)
-    if not pid:
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 if __name__ == "__main__":

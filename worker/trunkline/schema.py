@@ -1,4 +1,4 @@
-"""Configuration tables as frozen models that report every mistake at its place, and never what was written there."""
+"""Base of the configuration tables: frozen models that report every mistake at its place, and never its value."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +26,7 @@ Loc = tuple[str | int, ...]
 Fault = tuple[Loc, str]
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_SURELY_A_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 NOT_A_REFERENCE: Final = 'a secret is never written in the file; write { env = "NAME" } or { file = "PATH" }'
 
 _SENTENCES: Final = {
@@ -51,7 +52,7 @@ _SENTENCES: Final = {
 
 
 class SecretUnresolved(TrunklineError):
-    """A secret that is named in the configuration and is not to be had. The text names the reference, never a value."""
+    """A secret that is named in the configuration and absent. The text names the reference, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,20 @@ Resolve = Callable[[Mapping[str, str]], Secret]  # takes {"env": NAME} or {"file
 
 
 def refuse_secrets(reference: Mapping[str, str]) -> Secret:
-    """The resolver for where no secret can be had."""
+    """The resolver that refuses every secret."""
     raise SecretUnresolved(f"{_spelled(reference)} can't be resolved here")
 
 
 def fault(message: str) -> PydanticCustomError:
-    """A mistake in our own words, to raise from a validator; the text is taken as it is, braces and all."""
+    """A mistake to raise from a validator; the text may hold braces."""
     return PydanticCustomError("mistake", "{text}", {"text": message})
+
+
+def shown_variable(name: str) -> str:
+    """ "the environment variable NAME", without the name if it may be the secret itself, written in its place."""
+    if not _SURELY_A_VARIABLE.fullmatch(name):
+        name = "named here"
+    return f"the environment variable {name}"
 
 
 def read_secret(value: object, info: ValidationInfo) -> Secret:
@@ -98,7 +106,7 @@ def read_secret(value: object, info: ValidationInfo) -> Secret:
 
 
 def is_reference(value: Mapping[object, object]) -> TypeGuard[Mapping[str, str]]:
-    """Whether a table is a reference to a secret: { env = "NAME" } or { file = "PATH" }."""
+    """True for a reference to a secret: { env = "NAME" } or { file = "PATH" }."""
     if len(value) != 1:
         return False
     ((kind, name),) = value.items()
@@ -136,7 +144,7 @@ class Table(BaseModel):
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterable[Fault]:
-        """What fields must agree on, told from the values as given: places within the table, and sentences."""
+        """Check what spans several fields, by the values as given: places within the table, and sentences."""
         del raw
         return ()
 
@@ -171,14 +179,16 @@ def mistakes_of(error: ValidationError, place: str) -> list[Mistake]:
 
 
 def plain(table: Table, secret: Callable[[Secret], object]) -> dict[str, object]:
-    """The fields that are set, by their own names, as JSON would have them; `secret` says what stands for a secret."""
+    """The fields that are set, by their own names, in JSON's types; `secret` replaces a secret."""
 
     def flat(value: object) -> object:
         if isinstance(value, Secret):
             return secret(value)
         if isinstance(value, Table):
             return plain(value, secret)
-        return [flat(item) for item in value] if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return [flat(item) for item in value]
+        return value
 
     set_fields = ((name, getattr(table, name)) for name in type(table).model_fields)
     return {name: flat(value) for name, value in set_fields if value is not None}
@@ -193,12 +203,17 @@ def _unknown(cls: type[Table], data: Mapping[str, object]) -> Iterator[Fault]:
 def _joined(loc: Loc) -> str:
     place = ""
     for step in loc:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
+        if isinstance(step, int):
+            place += f"[{step}]"
+        elif place:
+            place += f".{step}"
+        else:
+            place = step
     return place
 
 
 def _sentence(details: ErrorDetails) -> str:
-    """Pydantic's finding in words for whoever wrote the file. Never holds what was written."""
+    """Pydantic's error as a sentence for the author of the file. Never holds what was written."""
     known = _SENTENCES.get(details["type"])
     if known is None:
         return details["msg"].replace("Input should", "must", 1)
@@ -206,7 +221,11 @@ def _sentence(details: ErrorDetails) -> str:
 
 
 def _kind(value: object) -> str:
-    return "a list" if isinstance(value, list | tuple) else "text" if isinstance(value, str) else "a single value"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, str):
+        return "text"
+    return "a single value"
 
 
 def _spelled(reference: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
-"""Carriers' APIs: what an account owns, read page by page, and the numbers that a thin webhook only points at."""
+"""Carriers' APIs: the numbers that an account owns, page by page, and the numbers of an order."""
 
-from trunkline_producers.carriers.config import ApiTable, read_api
+from trunkline_producers.carriers.config import ApiTable
 from trunkline_producers.carriers.errors import CarrierError, CarrierRefused, CarrierUnavailable, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Inventory, Owned, Page
+from trunkline_producers.carriers.registry import read_api
 
 __all__ = [
     "ApiTable",

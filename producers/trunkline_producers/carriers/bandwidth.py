@@ -11,15 +11,14 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-import httpx
-
 from trunkline.text import printable
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -29,15 +28,18 @@ from trunkline_producers.carriers.parsing import (
     international,
     json_object,
     named,
+    onward,
     page_of,
     read_all,
     text,
-    turned,
     xml_root,
 )
 
-TOKEN_S: Final = 3600.0  # how long a token lasts where the answer does not say
-EARLY_S: Final = 60.0  # a token is replaced so long before its end
+if TYPE_CHECKING:
+    import httpx
+
+TOKEN_S: Final = 3600.0  # life of a token if the answer does not say
+EARLY_S: Final = 60.0  # a token is replaced this long before its end
 MAX_PAGE_NUMBER: Final = 100_000  # a larger `page` is no count: the API also puts telephone numbers there
 _LINK: Final = re.compile(r"<([^<>]*)>")
 _NANP: Final = "1"  # ten digits are a number of North America: what Bandwidth's first API speaks of
@@ -57,14 +59,14 @@ class Bandwidth:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Bandwidth", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect("Bandwidth", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
         self._token, self._token_until = "", 0.0
         self._lock = threading.Lock()
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
         """The numbers in service. See Inventory.
 
-        There are two listings, each for another role of the key: where the first is forbidden, the second is read.
+        There are two listings, each for another role of the key: if the first is forbidden, the second is read.
         """
         page = {"size": self._api.page_size, "page": 1}
         one = f"/tns?{urlencode({'accountId': self._api.account or '', 'status': 'Inservice', **page})}"
@@ -74,7 +76,7 @@ class Bandwidth:
         return self._either(one, other)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _either(self, one: str, other: str) -> Iterator[Page]:
@@ -92,7 +94,9 @@ class Bandwidth:
     def _page(self, here: str) -> Page:
         path, _, query = here.partition("?")
         page = parse_numbers(self._get(f"{self._api.url}{here}"), query)
-        return page if page.next is None else Page(page.numbers, f"{path}?{page.next}")
+        if page.next is None:
+            return page
+        return Page(page.numbers, f"{path}?{page.next}")
 
     def _get(self, url: str) -> bytes:
         accept = {"accept": "application/xml"}
@@ -125,7 +129,7 @@ class Bandwidth:
 
 
 def parse_token(body: bytes) -> tuple[str, float]:
-    """A token and how many seconds it lasts. Raises CarrierUnreadable."""
+    """A token and its life in seconds. Raises CarrierUnreadable."""
     document = json_object(body)
     token, seconds = text(document, "access_token"), document.get("expires_in")
     if not token or not token.isascii() or not token.isprintable():
@@ -138,19 +142,29 @@ def parse_token(body: bytes) -> tuple[str, float]:
 def parse_numbers(body: bytes, here: str) -> Page:
     """A page of `/tns` or of `/inserviceNumbers`, `here` being the query it answers. Raises CarrierUnreadable.
 
-    Its link to the next page counts; where there is none, a full page is followed by the next by count.
+    The link to the next page decides; without one, a full page is followed by the next number of a page.
     """
     root = xml_root(body)
     items = named(root, "TelephoneNumber")
     if not items and named(root, "ErrorCode"):
         said = " ".join(_text(root, name) for name in ("ErrorCode", "Description"))
         raise CarrierUnreadable(f"the answer is an error: {printable(said, 200)}")
-    links = named(root, "next")
-    page = page_of(_target(links[0]), "page") if links else {}
-    if not page and len(items) >= asked(here, "size") and (count := asked(here, "page")) < MAX_PAGE_NUMBER:
-        page = {"page": str(count + 1)}
     owned = read_all(items, _owned)
-    return Page(tuple(each for each, in_service in owned if in_service), turned(here, **page) if page else None)
+    page = _next(root, here, len(items))
+    return Page(tuple(each for each, in_service in owned if in_service), onward(here, page))
+
+
+def _next(root: Element, here: str, items: int) -> dict[str, str]:
+    for link in named(root, "next"):
+        if page := page_of(_target(link), "page"):
+            return page
+        break
+    if items < asked(here, "size"):
+        return {}
+    count = asked(here, "page")
+    if count >= MAX_PAGE_NUMBER:
+        return {}
+    return {"page": str(count + 1)}
 
 
 def _owned(item: Element) -> tuple[Owned, bool] | None:
@@ -164,10 +178,33 @@ def _owned(item: Element) -> tuple[Owned, bool] | None:
 
 def _target(link: Element) -> str:
     r"""The URL of `Link=<https://…>;rel="next";`."""
-    found = _LINK.search(link.text or "")
-    return found[1] if found else (link.text or "").strip()
+    written = link.text or ""
+    found = _LINK.search(written)
+    if found is None:
+        return written.strip()
+    return found[1]
 
 
 def _text(item: Element, name: str) -> str:
-    found = named(item, name)
-    return (found[0].text or "").strip() if found else ""
+    for found in named(item, name):
+        return (found.text or "").strip()
+    return ""
+
+
+CARRIER: Final = Carrier(
+    name="bandwidth",
+    types=("bandwidth", "bandwidth-v2"),
+    url="https://api.bandwidth.com/api",
+    max_page_size=2500,
+    required={"account": "is required: the account's number", "user": "is required: the client id"},
+    section="""[sources.{name}]
+type = "bandwidth"
+profile = "PROFILE"
+verify = {{ username = "bandwidth" }}
+keys = [{{ env = "BANDWIDTH_CALLBACK_PASSWORD" }}]""",
+    api_section="""[sources.{name}.api]
+account = "5000000"
+user = "CLIENT-ID"
+key = {{ env = "BANDWIDTH_CLIENT_SECRET" }}""",
+    inventory=Bandwidth,
+)

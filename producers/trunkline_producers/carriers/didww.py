@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
-
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierUnreadable
 from trunkline_producers.carriers.inventory import Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -32,7 +31,10 @@ from trunkline_producers.carriers.parsing import (
     turned,
 )
 
-VERSION: Final = "2026-04-16"  # the last that takes an API key by itself; released versions stay as they are
+if TYPE_CHECKING:
+    import httpx
+
+VERSION: Final = "2026-04-16"  # the last that takes an API key alone; released versions do not change
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -47,10 +49,22 @@ class Didww:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = api
-        self._http = CarrierHttp("DIDWW", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect("DIDWW", api.url, timeout_s=api.timeout_s, transport=transport, sleep=sleep)
 
-    def numbers(self, here: str, *, until: float) -> Page:
-        """One page of the account's numbers, by its query. Raises CarrierError."""
+    def numbers_of_order(self, order_id: str, *, budget_s: float) -> tuple[str, ...]:
+        """The numbers of an order, without those that DIDWW has blocked or will take back. See OrderLookup."""
+        if not _ORDER_ID.fullmatch(order_id):
+            raise CarrierUnreadable("DIDWW: the id of the order has no form that an id has")
+        until = time.monotonic() + budget_s
+        first = urlencode({"filter[order.id]": order_id, "page[number]": 1, "page[size]": self._api.page_size})
+        pages = walk(lambda here: self._page(here, until=until), first)
+        return tuple(dict.fromkeys(owned.number for page in pages for owned in page.numbers))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _page(self, here: str, *, until: float) -> Page:
         headers = {
             "accept": "application/vnd.api+json",
             "api-key": self._api.key.value.get_secret_value().strip(),
@@ -58,48 +72,42 @@ class Didww:
         }
         return parse_numbers(self._http.get(f"{self._api.url}/dids?{here}", headers, until=until), here)
 
-    def first(self, order_id: str) -> str:
-        """The query of an order's first page."""
-        return urlencode({"filter[order.id]": order_id, "page[number]": 1, "page[size]": self._api.page_size})
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._http.close()
-
-
-def numbers_of_order(client: Didww, order_id: str, *, budget_s: float) -> tuple[str, ...]:
-    """The numbers of an order, with their country codes, within `budget_s` seconds in all. Raises CarrierError.
-
-    Numbers that DIDWW has blocked or is about to take back are left out.
-    """
-    if not _ORDER_ID.fullmatch(order_id):
-        raise CarrierUnreadable("DIDWW: the id of the order has no form that an id has")
-    until = time.monotonic() + budget_s
-    pages = walk(lambda here: client.numbers(here, until=until), client.first(order_id))
-    return tuple(dict.fromkeys(owned.number for page in pages for owned in page.numbers))
-
 
 def parse_numbers(body: bytes, here: str) -> Page:
     """A page of `GET /v3/dids`, `here` being the query it answers. Raises CarrierUnreadable."""
     items = list_of(json_object(body), "data")
     owned = read_all(items, _owned)
     gone = {carrier_id(item, "id") for item in items if _is_gone(item)}
-    number = asked(here, "page[number]")
-    more = len(items) >= asked(here, "page[size]")
-    return Page(
-        tuple(each for each in owned if each.id not in gone),
-        turned(here, **{"page[number]": number + 1}) if more else None,
-    )
+    onward: str | None = None
+    if len(items) >= asked(here, "page[size]"):
+        onward = turned(here, **{"page[number]": asked(here, "page[number]") + 1})
+    return Page(tuple(each for each in owned if each.id not in gone), onward)
 
 
 def _owned(item: Json) -> Owned | None:
-    attributes = item.get("attributes") if isinstance(item, dict) else None
+    attributes = _attributes(item)
     number = international(text(attributes, "number"))
-    if not number or not isinstance(attributes, dict):
+    if not number:
         return None
     return Owned(number, carrier_id(item, "id"), moment(attributes.get("created_at")))
 
 
 def _is_gone(item: Json) -> bool:
-    attributes = item.get("attributes") if isinstance(item, dict) else None
-    return isinstance(attributes, dict) and (attributes.get("blocked") is True or attributes.get("terminated") is True)
+    attributes = _attributes(item)
+    return attributes.get("blocked") is True or attributes.get("terminated") is True
+
+
+def _attributes(item: Json) -> dict[str, Json]:
+    if isinstance(item, dict) and isinstance(item.get("attributes"), dict):
+        return dict(item["attributes"])
+    return {}
+
+
+CARRIER: Final = Carrier(
+    name="didww",
+    types=("didww",),
+    url="https://api.didww.com/v3",
+    max_page_size=100,
+    fetcher="didww-order",
+    orders=Didww,
+)

@@ -1,4 +1,4 @@
-"""What can go wrong with a carrier's API, cut by what can be done about it.
+"""Errors of a carrier's API, by the remedy.
 
 ::
 
@@ -15,11 +15,11 @@ from trunkline.errors import TrunklineError
 
 
 class CarrierError(TrunklineError):
-    """A carrier's API did not give what was asked for. The text is a sentence without secrets."""
+    """A carrier's API did not answer as asked. The text is a sentence without secrets."""
 
 
 class CarrierRefused(CarrierError):
-    """The carrier will not answer this request, today or tomorrow; `status` None: it could not even be sent."""
+    """The carrier refuses this request, and would tomorrow; `status` is None if it could not be sent."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class CarrierRefused(CarrierError):
 
 
 class CarrierUnavailable(CarrierError):
-    """No answer, or none now; `retry_after_s` is what the carrier asks for, None where it does not say."""
+    """No answer, or none yet; `retry_after_s` is the wait that the carrier asks for, None if it names none."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)

@@ -1,11 +1,11 @@
-"""What a carrier's account owns: numbers, pages of them, and who can list them."""
+"""The numbers that a carrier's account owns, pages of them, and the interfaces of carriers' clients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +23,20 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of what is owned; `next` is where to go on, None at the end."""
+    """One page of the account's numbers; `next` is the start of the next page, None at the end."""
 
     numbers: tuple[Owned, ...]
     next: str | None
 
     @property
     def held(self) -> tuple[object, ...]:
-        """What is on the page."""
+        """The items of the page."""
         return self.numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """A purchase as a carrier's audit log has it; `number_id` is the carrier's id of the number, `at` is aware."""
+    """A purchase in a carrier's audit log; `number_id` is the carrier's id of the number, `at` is aware."""
 
     event_id: str
     number_id: str
@@ -45,14 +45,14 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class BoughtPage:
-    """A part of an audit log; `next` as of Page."""
+    """One page of an audit log; `next` as of Page."""
 
     bought: tuple[Bought, ...]
     next: str | None
 
     @property
     def held(self) -> tuple[object, ...]:
-        """What is on the page."""
+        """The items of the page."""
         return self.bought
 
 
@@ -60,27 +60,40 @@ AnyPage = TypeVar("AnyPage", Page, BoughtPage)
 
 
 class Inventory(Protocol):
-    """Lists what an account owns."""
+    """Lists the numbers that an account owns."""
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
-        """Every page from `start` on, which is the `next` of an earlier page, or None for the first.
+        """Yield every page from `start` on, which is the `next` of an earlier page, or None for the first.
 
-        Raises CarrierError; the pages that were given out by then are good.
+        Raises CarrierError; the pages that were yielded before are good.
         """
         ...
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         ...
 
 
+@runtime_checkable
 class AuditLog(Protocol):
-    """Knows when numbers were bought."""
+    """Lists when numbers were bought."""
 
     def bought_since(self, since: datetime) -> Iterator[tuple[Bought, ...]]:
-        """The purchases since then, page by page, in no particular order. Raises CarrierError."""
+        """Yield the purchases since then, page by page, in no particular order. Raises CarrierError."""
         ...
 
     def number(self, number_id: str) -> Owned | None:
-        """The number of this id; None where it is not owned any more or can't take calls. Raises CarrierError."""
+        """The number of this id; None if the account no longer owns it or it can't take calls. Raises CarrierError."""
+        ...
+
+
+class OrderLookup(Protocol):
+    """Finds the numbers of an order that a webhook only names."""
+
+    def numbers_of_order(self, order_id: str, *, budget_s: float) -> tuple[str, ...]:
+        """The numbers of the order, with their country codes, within `budget_s` seconds in all. Raises CarrierError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
         ...

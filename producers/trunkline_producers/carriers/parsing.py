@@ -1,11 +1,10 @@
-"""What the carriers' formats have in common: JSON and XML from outside, short text, times, links to further pages."""
+"""Readers for the carriers' formats: foreign JSON and XML, short text, times, links to further pages."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree.ElementTree import Element, ParseError
@@ -13,8 +12,8 @@ from xml.etree.ElementTree import Element, ParseError
 import defusedxml
 import defusedxml.ElementTree
 
-from trunkline.events.event import EPOCH
 from trunkline.text import printable
+from trunkline.timestamps import plausible, read_http_date, read_iso
 from trunkline_producers.carriers.errors import CarrierUnreadable
 
 Json: TypeAlias = Any
@@ -26,7 +25,7 @@ _Read = TypeVar("_Read")
 
 
 def json_object(body: bytes) -> Mapping[str, Json]:
-    """The JSON object that an answer is. Raises CarrierUnreadable."""
+    """Read an answer as a JSON object. Raises CarrierUnreadable."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -37,7 +36,7 @@ def json_object(body: bytes) -> Mapping[str, Json]:
 
 
 def xml_root(body: bytes) -> Element:
-    """The XML document that an answer is, without any declarations. Raises CarrierUnreadable."""
+    """Read an answer as an XML document without declarations. Raises CarrierUnreadable."""
     try:
         root: Element = defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
     except (ParseError, defusedxml.DefusedXmlException, ValueError, LookupError) as error:
@@ -46,12 +45,12 @@ def xml_root(body: bytes) -> Element:
 
 
 def named(element: Element, name: str) -> list[Element]:
-    """Every element below of this name, whatever its namespace."""
+    """Every element below with this name, in any namespace."""
     return [each for each in element.iter() if each.tag.rpartition("}")[2] == name]
 
 
 def list_of(document: Mapping[str, Json], key: str) -> list[Json]:
-    """A list that must be there. Raises CarrierUnreadable."""
+    """The list under `key`. Raises CarrierUnreadable if there is none."""
     found = document.get(key)
     if not isinstance(found, list):
         raise CarrierUnreadable(f"the answer has no list `{key}`")
@@ -59,7 +58,7 @@ def list_of(document: Mapping[str, Json], key: str) -> list[Json]:
 
 
 def read_all(items: Iterable[_Item], read: Callable[[_Item], _Read | None]) -> tuple[_Read, ...]:
-    """What can be read of the items. Raises CarrierUnreadable where there are some and none can be."""
+    """The items that `read` understands. Raises CarrierUnreadable if there are items and it understands none."""
     given = list(items)
     found = tuple(each for each in map(read, given) if each is not None)
     if given and not found:
@@ -68,20 +67,24 @@ def read_all(items: Iterable[_Item], read: Callable[[_Item], _Read | None]) -> t
 
 
 def text(item: Json, key: str) -> str:
-    """A text or a whole number of an object as text; "" where it is neither or not there."""
-    value = item.get(key) if isinstance(item, Mapping) else None
+    """A text or a whole number of an object as text; "" if it is neither or absent."""
+    if not isinstance(item, Mapping):
+        return ""
+    value = item.get(key)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 128:
         return str(value)
-    return value.strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value.strip()
 
 
 def carrier_id(item: Json, key: str) -> str:
-    """The carrier's own id of something, fit to be kept; "" where there is none."""
+    """The carrier's own id of an item, printable and bounded; "" without one."""
     return printable(text(item, key), MAX_TEXT_LENGTH)
 
 
 def metadata(item: Json, *keys: str) -> dict[str, str]:
-    """The fields that say something, as short text that an event may carry."""
+    """The fields that are not empty, as short text that an event may carry."""
     said = {key: printable(text(item, key), MAX_TEXT_LENGTH) for key in keys}
     return {key: value for key, value in said.items() if value}
 
@@ -90,23 +93,23 @@ def moment(value: Json) -> datetime | None:
     """A time in ISO 8601 or RFC 2822, aware, not before 1970; None for anything else."""
     if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH:
         return None
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            found = read(value.strip())
-            found = found.replace(tzinfo=UTC) if found.utcoffset() is None else found.astimezone(UTC)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        return found if found >= EPOCH and found.year < datetime.max.year else None
-    return None
+    return plausible(read_iso(value) or read_http_date(value))
+
+
+def onward(here: str, page: Mapping[str, str]) -> str | None:
+    """The query of the next page by the parameters of a link to it; None without any, at the end."""
+    if not page:
+        return None
+    return turned(here, **page)
 
 
 def turned(here: str, **page: str | int) -> str:
-    """The same query with other page parameters: all that a carrier can change is the page it sends us to."""
+    """The query `here` with other page parameters. A carrier's link changes nothing but the page."""
     return urlencode({**dict(parse_qsl(here)), **page})
 
 
 def asked(here: str, name: str) -> int:
-    """A whole number of the query that a page answers. Raises CarrierUnreadable: a kept query may be of old."""
+    """A whole number of a page's query. Raises CarrierUnreadable, since a kept query may be of an older release."""
     value = dict(parse_qsl(here)).get(name, "")
     if not value.isascii() or not value.isdecimal() or len(value) > 18:
         raise CarrierUnreadable("the place to go on from can't be read")
@@ -114,9 +117,9 @@ def asked(here: str, name: str) -> int:
 
 
 def page_of(link: Json, *names: str) -> dict[str, str]:
-    """These parameters of a link to the next page; {} where there is no link. Raises CarrierUnreadable.
+    """These parameters of a link to the next page; {} without a link. Raises CarrierUnreadable.
 
-    Neither its host nor its path counts: whoever follows it asks its own API, so that no key ever goes elsewhere.
+    The link's host and path are ignored: the client asks its own API, so that the key goes nowhere else.
     """
     if link is None or link == "":
         return {}
@@ -128,11 +131,13 @@ def page_of(link: Json, *names: str) -> dict[str, str]:
 
 
 def international(digits: str, *, country_code: str = "") -> str:
-    """Digits that a carrier writes without a + as a whole number; `country_code` is what ten digits alone lack."""
+    """Add the + to digits that a carrier writes without one, and `country_code` to ten digits alone."""
     bare = digits.strip()
     if bare.startswith("+") or not bare.isdecimal():
         return bare
-    return f"+{country_code if len(bare) == 10 else ''}{bare}"
+    if len(bare) == 10:
+        return f"+{country_code}{bare}"
+    return f"+{bare}"
 
 
 def _parameters(link: Json) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Twilio: the account's numbers, and its audit log, the only place where a purchase shows.
+"""Twilio: the account's numbers, and its audit log, the only record of purchases.
 
 https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 https://www.twilio.com/docs/usage/monitor-events
@@ -11,13 +11,12 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
-
-from trunkline_producers.carriers.client import CarrierHttp
 from trunkline_producers.carriers.config import ApiTable
+from trunkline_producers.carriers.connection import connect
+from trunkline_producers.carriers.descriptor import Carrier
 from trunkline_producers.carriers.errors import CarrierRefused, CarrierUnreadable
 from trunkline_producers.carriers.inventory import Bought, BoughtPage, Owned, Page
 from trunkline_producers.carriers.paging import walk
@@ -29,11 +28,14 @@ from trunkline_producers.carriers.parsing import (
     list_of,
     metadata,
     moment,
+    onward,
     page_of,
     read_all,
     text,
-    turned,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 BOUGHT: Final = ("phone-number.created", "incoming-phone-number.created")  # the first is the documented name
 _PAGE: Final = ("Page", "PageToken")
@@ -54,7 +56,9 @@ class Twilio:
     ) -> None:
         self._api = api
         self._pause = pause
-        self._http = CarrierHttp("Twilio", timeout_s=api.timeout_s, transport=transport, sleep=sleep)
+        self._http = connect(
+            "Twilio", api.url, api.audit_url, timeout_s=api.timeout_s, transport=transport, sleep=sleep
+        )
         self._numbers = f"{api.url}/2010-04-01/Accounts/{api.account}/IncomingPhoneNumbers"
 
     def pages(self, start: str | None = None) -> Iterator[Page]:
@@ -86,7 +90,7 @@ class Twilio:
             raise
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     def _events(self, here: str) -> BoughtPage:
@@ -107,15 +111,15 @@ def parse_numbers(body: bytes, here: str) -> Page:
     document = json_object(body)
     items = list_of(document, "incoming_phone_numbers")
     page = page_of(document.get("next_page_uri"), *_PAGE)
-    return Page(
-        tuple(owned for owned, speaks in read_all(items, _owned) if speaks), turned(here, **page) if page else None
-    )
+    return Page(tuple(owned for owned, speaks in read_all(items, _owned) if speaks), onward(here, page))
 
 
 def parse_number(body: bytes) -> Owned | None:
     """One number of `IncomingPhoneNumbers/{Sid}.json`; None if it takes no calls. Raises CarrierUnreadable."""
     ((owned, speaks),) = read_all([json_object(body)], _owned)
-    return owned if speaks else None
+    if not speaks:
+        return None
+    return owned
 
 
 def parse_events(body: bytes, here: str) -> BoughtPage:
@@ -127,7 +131,7 @@ def parse_events(body: bytes, here: str) -> BoughtPage:
         raise CarrierUnreadable("the answer has no object `meta`")
     page = page_of(meta.get("next_page_url"), *_PAGE)
     bought = read_all([item for item in items if text(item, "event_type") in BOUGHT], _bought)
-    return BoughtPage(bought, turned(here, **page) if page else None)
+    return BoughtPage(bought, onward(here, page))
 
 
 def _owned(item: Json) -> tuple[Owned, bool] | None:
@@ -145,3 +149,23 @@ def _bought(item: Json) -> Bought | None:
     if at is None or not _EVENT_SID.fullmatch(event) or not _NUMBER_SID.fullmatch(number):
         return None
     return Bought(event, number, at)
+
+
+CARRIER: Final = Carrier(
+    name="twilio",
+    types=("twilio",),
+    url="https://api.twilio.com",
+    max_page_size=1000,
+    required={"account": 'is required: the account SID, "AC…"'},
+    section="""[server]
+public_url = "https://hooks.example.com"
+
+[sources.{name}]
+type = "twilio"
+profile = "PROFILE"
+keys = [{{ env = "TWILIO_AUTH_TOKEN" }}]""",
+    api_section="""[sources.{name}.api]
+account = "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+key = {{ env = "TWILIO_AUTH_TOKEN" }}""",
+    inventory=Twilio,
+)

@@ -1,4 +1,4 @@
-"""What became of a delivery: the sum of its events, and what of it is to be kept for the operator."""
+"""Result of one webhook delivery: the sum over its events, and the rejection kept for the operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.store.rejections import NOT_FETCHED, Rejection
 from trunkline_producers.enqueue.enqueuer import Summary
 from trunkline_producers.sources import Source, interpret
 from trunkline_producers.sources.interpret import ID_HEADERS
-from trunkline_producers.verify import UrlToken
+from trunkline_producers.verify import PathToken, QueryToken
 from trunkline_producers.webhooks.bodies import Unreadable
 from trunkline_producers.webhooks.expressions import ExpressionFailed
 from trunkline_producers.webhooks.mapping import Mapped, Thin
@@ -34,9 +34,11 @@ Fetch = Callable[[Source, Thin], Sequence[str]]  # blocking; raises NotFetched
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a delivery. `kept`: it lies with the operator now; `unfetched`: numbers that are still to be had.
+    """Result of one webhook delivery.
 
-    `counts`: what is kept never reached the store's own count of refused events.
+    `summary`: counts and refusals; `ignored`: events that no case matches; `leaving`: numbers that leave their carrier;
+    `unfetched`: sentences on orders whose numbers the carrier did not give yet (the sender is asked to retry); `kept`:
+    the rejection stored for the operator, if any; `counts`: no push has counted it as refused.
     """
 
     summary: Summary = field(default_factory=Summary)
@@ -48,18 +50,18 @@ class DeliveryResult:
 
     @property
     def full(self) -> bool:
-        """The queue had no room: the same should come again later."""
+        """True if the queue had no room, so that the sender should come again."""
         return any(refusal.code is RefusalCode.queue_full for refusal in self.summary.rejected)
 
     @property
     def refused_whole(self) -> bool:
-        """Something was refused and nothing was taken in."""
+        """True if something was refused and nothing was taken in."""
         return bool(self.summary.rejected) and not self.summary.accepted and not self.summary.duplicate
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A delivery whose orders were asked for: all its events; `unfetched` says why of those that could not be had."""
+    """A delivery after the look-up of its orders: all its events, and a sentence for each order that failed."""
 
     mapped: Mapped
     events: tuple[NumberEvent, ...]
@@ -67,7 +69,7 @@ class Fetched:
 
 
 def understood(source: Source, request: WebhookRequest) -> Mapped | Refusal:
-    """What a delivery says, or why it can't be understood. Raises Unverified, as interpret does."""
+    """The mapped delivery, or a refusal if it can't be understood. Raises Unverified, as interpret does."""
     try:
         return interpret(source, request)
     except (Unreadable, ExpressionFailed) as error:
@@ -75,7 +77,7 @@ def understood(source: Source, request: WebhookRequest) -> Mapped | Refusal:
 
 
 def fetched(source: Source, mapped: Mapped, fetch: Fetch) -> Fetched:
-    """Asks for the numbers of every order that a delivery only names. Blocks; raises nothing."""
+    """Look up the numbers of every order that a delivery only names. Blocks; raises nothing."""
     events = list(mapped.events)
     unfetched = []
     for thin in mapped.thin:
@@ -89,7 +91,7 @@ def fetched(source: Source, mapped: Mapped, fetch: Fetch) -> Fetched:
 def not_understood(
     source: Source, request: WebhookRequest, refusal: Refusal, scrub: Callable[[str], str]
 ) -> DeliveryResult:
-    """A delivery of which nothing could be read."""
+    """The result of a delivery of which nothing could be read."""
     kept = rejection_of(source, request, (refusal,), scrub=scrub)
     return DeliveryResult(Summary(rejected=(refusal,)), kept=kept, counts=True)
 
@@ -101,11 +103,11 @@ def settled(
     summaries: Sequence[Summary],
     scrub: Callable[[str], str],
 ) -> DeliveryResult:
-    """The sum of a delivery whose events were pushed."""
+    """The result of a delivery whose events were pushed."""
     mapped = got.mapped
     faults = _faults(mapped)
     summary = sum(summaries, Summary()) + Summary(rejected=faults)
-    comes_again = source.table.on_rejected == "refuse"  # what the queue has no room for; where not, it must be kept
+    comes_again = source.table.on_rejected == "refuse"  # if the queue is full; else that must be kept as well
     refused = tuple(r for r in summary.rejected if not comes_again or r.code is not RefusalCode.queue_full)
     kept = None
     if refused or got.unfetched:
@@ -123,13 +125,16 @@ def rejection_of(
     scrub: Callable[[str], str],
     ids: str = "",
 ) -> Rejection:
-    """A delivery as it is kept: what it takes to read it again, less known secrets and the source's `redact` fields."""
+    """The rejection of a delivery, with all that reading it again takes but secrets and the `redact` fields."""
     told_apart = ids.encode("utf-8", "replace") or request.query.encode("utf-8", "replace") + b"\n" + request.body
     names = {"content-type", *ID_HEADERS, *(case.event_id.header for case in source.cases)}
+    code = NOT_FETCHED
+    if not unfetched:
+        code = refusals[0].code.value
     return Rejection(
         id=blake2b(source.name.encode() + b"\n" + told_apart, digest_size=8).hexdigest(),
         source=source.name,
-        code=NOT_FETCHED if unfetched else refusals[0].code.value,
+        code=code,
         message="; ".join(dict.fromkeys([*unfetched, *(refusal.message for refusal in refusals)])),
         method=request.method,
         url=scrub(_without_token(source, request.url)),
@@ -141,14 +146,16 @@ def rejection_of(
 
 
 def _without_token(source: Source, url: str) -> str:
-    """The URL less the key that some sources call it with, however it is encoded there."""
-    if not isinstance(source.scheme, UrlToken):
-        return url
+    """The URL without the key that some sources put into it, however it is encoded there."""
     base, mark, query = url.partition("?")
-    if not source.scheme.parameter:
+    if isinstance(source.scheme, PathToken):
         return base.rpartition("/")[0] + mark + query
+    if not isinstance(source.scheme, QueryToken):
+        return url
     kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != source.scheme.parameter]
-    return f"{base}?{'&'.join(kept)}" if any(kept) else base
+    if not any(kept):
+        return base
+    return f"{base}?{'&'.join(kept)}"
 
 
 def _faults(mapped: Mapped) -> tuple[Refusal, ...]:

@@ -1,18 +1,20 @@
-"""Replaying: what was kept for the operator is read again, by the configuration of today."""
+"""Replay of rejections: a kept delivery is read again with the present configuration."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Final
 
-from trunkline.events.event import EPOCH, NumberEvent, to_wire
+from trunkline.events.event import NumberEvent, to_wire
+from trunkline.events.intake import Delivery
 from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.store import queries, rejections
 from trunkline.store.rejections import Rejection, StoredRejection
+from trunkline.timestamps import EPOCH
 from trunkline_producers.deliveries.delivery import DeliveryResult, Fetch, fetched, not_understood, settled, understood
 from trunkline_producers.enqueue.enqueuer import Enqueuer, Summary
 from trunkline_producers.sources import Source
@@ -27,7 +29,7 @@ MENDABLE: Final = (RefusalCode.no_route, RefusalCode.unknown_profile)  # by the 
 
 @dataclass(frozen=True, slots=True)
 class Replayer:
-    """Replays what was kept. Raises what Enqueuer raises."""
+    """Replays rejections. Raises what Enqueuer raises."""
 
     enqueuer: Enqueuer
     sources: Mapping[str, Source]
@@ -35,7 +37,7 @@ class Replayer:
     scrub: Callable[[str], str]
 
     def replay(self, kept: StoredRejection) -> DeliveryResult:
-        """Reads it again and stores what is in it; it is let go of if all of it went in, else the reason is renewed."""
+        """Read the delivery again and store its events; drop it if all of them went in, else renew its reason."""
         taken = self._taken(kept)
         store = self.enqueuer.store
         if taken.kept and taken.kept is not kept:
@@ -72,7 +74,9 @@ class Replayer:
             items = read_json(kept.body)
         except Unreadable as error:
             return _still(kept, str(error))
-        events, faults = native_events(items if isinstance(items, list) else [], default_source=kept.source)
+        if not isinstance(items, list):
+            items = []
+        events, faults = native_events(items, default_source=kept.source)
         if faults:
             return _still(kept, "; ".join(map(str, faults)))
         summaries = self._stored(events, kept)
@@ -80,38 +84,49 @@ class Replayer:
         return DeliveryResult(sum(summaries, Summary()), kept=again)
 
     def _stored(self, events: Sequence[NumberEvent], kept: StoredRejection) -> list[Summary]:
-        """Stores what did not go in the first time. It happened, at the latest, when it came first: what has come since
-        is newer, and what somebody took out since stays out."""
+        """Store the numbers that did not go in the first time.
+
+        An event without a time gets the time of its first arrival: events that came since are newer, and numbers that
+        somebody took out since stay out.
+        """
         came = EPOCH + timedelta(milliseconds=kept.first_ms)
-        dated = [event if event.occurred_at else replace(event, occurred_at=came) for event in events]
-        deliveries = [self.enqueuer.delivery(event) for event in dated]
-        wanted = [number for delivery in deliveries for _, number in delivery.numbers]
-        known = {
-            (entry.profile, entry.number, event_id)
-            for entries in queries.entries_of_each(self.enqueuer.store, list(dict.fromkeys(wanted))).values()
-            for entry in entries
-            for event_id in entry.event_ids
-        }
-        left = [
-            replace(
-                delivery,
-                numbers=tuple(
-                    pair for pair in delivery.numbers if delivery.force or (*pair, delivery.event_id) not in known
-                ),
-            )
-            for delivery in deliveries
-        ]
+        deliveries = []
+        for event in events:
+            dated = replace(event, occurred_at=event.occurred_at or came)
+            deliveries.append(self.enqueuer.delivery(dated))
+        known = self._known(deliveries)
+        left = [_without(delivery, known) for delivery in deliveries]
         pushed = self.enqueuer.store.push(left)
-        return [
-            self.enqueuer.summary(delivery, result) if delivery.numbers or delivery.refused else Summary(duplicate=1)
-            for delivery, result in zip(left, pushed, strict=True)
-        ]
+        summaries = []
+        for delivery, result in zip(left, pushed, strict=True):
+            if delivery.numbers or delivery.refused:
+                summaries.append(self.enqueuer.summary(delivery, result))
+            else:
+                summaries.append(Summary(duplicate=1))
+        return summaries
+
+    def _known(self, deliveries: Sequence[Delivery]) -> set[tuple[str, str, str]]:
+        """Profile, number and event id of everything in the store that has a number of these deliveries."""
+        numbers = dict.fromkeys(number for delivery in deliveries for _, number in delivery.numbers)
+        known = set()
+        for entries in queries.entries_of_each(self.enqueuer.store, list(numbers)).values():
+            for entry in entries:
+                known |= {(entry.profile, entry.number, event_id) for event_id in entry.event_ids}
+        return known
+
+
+def _without(delivery: Delivery, known: Container[tuple[str, str, str]]) -> Delivery:
+    """The delivery without the numbers that its event brought before, unless it is forced."""
+    if delivery.force:
+        return delivery
+    numbers = tuple(pair for pair in delivery.numbers if (*pair, delivery.event_id) not in known)
+    return replace(delivery, numbers=numbers)
 
 
 def kept_of_program(events: Sequence[NumberEvent], summaries: Sequence[Summary]) -> list[Rejection]:
-    """What a program posted and the operator can mend (a route, a profile), one for each source.
+    """The rejections to keep of a program's events, one for each source.
 
-    The rest is told to the program.
+    Only refusals that the operator can mend (a route, a profile) are kept; the rest is told to the program.
     """
     refused: dict[str, list[tuple[NumberEvent, Refusal]]] = {}
     for event, summary in zip(events, summaries, strict=True):
@@ -136,6 +151,6 @@ def _kept(source: str, pairs: Sequence[tuple[NumberEvent, Refusal]]) -> Rejectio
 
 
 def _still(kept: StoredRejection, why: str) -> DeliveryResult:
-    """It can't be replayed; it stays as it is."""
+    """The result for a rejection that can't be replayed and stays as it is."""
     refusal = Refusal("", RefusalCode.invalid_event, why)
     return DeliveryResult(Summary(rejected=(refusal,)), kept=kept)

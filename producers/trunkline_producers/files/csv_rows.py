@@ -13,6 +13,7 @@ from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import NumberEvent
 from trunkline.lifecycle import Refusal
 from trunkline.text import did_you_mean, printable
+from trunkline.timestamps import read_iso
 from trunkline_producers.files.lines import Lines, RowTooLong
 from trunkline_producers.files.rows import (
     COLUMNS,
@@ -34,7 +35,7 @@ _SEVERAL: Final = re.compile(r"[;,|\n]")  # between the numbers of one cell of `
 
 
 def csv_rows(lines: Lines, defaults: Defaults) -> Iterator[Row]:
-    """Every row that says anything, as an event or a refusal. Raises BadFile for a header that can't be used."""
+    """Yield every row with text as an event or a refusal. Raises BadFile for a header that can't be used."""
     bare = _QUOTED.sub("", lines.peek())
     records = _records(lines, max(DELIMITERS, key=bare.count))
     header = next((cells for _, cells in records if cells), [])
@@ -42,7 +43,10 @@ def csv_rows(lines: Lines, defaults: Defaults) -> Iterator[Row]:
         raise BadFile(f"has a first line that {header}; it must name the columns")
     layout = layout_of(header, defaults.columns)
     for line, cells in records:
-        outcome = refused(f"the row {cells}") if isinstance(cells, str) else _outcome(cells, layout, defaults)
+        if isinstance(cells, str):
+            outcome: NumberEvent | Refusal | None = refused(f"the row {cells}")
+        else:
+            outcome = _outcome(cells, layout, defaults)
         if isinstance(outcome, NumberEvent):
             yield Row(line, outcome, None, lines.at_byte)
         elif outcome is not None:
@@ -51,7 +55,7 @@ def csv_rows(lines: Lines, defaults: Defaults) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which column holds what; None is a column that is not there. `rest` becomes metadata, sorted by name."""
+    """The indexes of the columns, None for an absent one. `rest` becomes metadata, sorted by name."""
 
     width: int
     number: int | None
@@ -65,7 +69,7 @@ class Layout:
 
 
 def layout_of(header: Sequence[str], columns: Mapping[str, str]) -> Layout:
-    """The columns of a header. Raises BadFile where the number's column, or its name's only one, is not there."""
+    """The columns of a header. Raises BadFile if a column is there twice, or a required one is absent."""
     names = [column_name(cell) for cell in header]
     known: dict[str, int] = {}
     rest: dict[str, int] = {}
@@ -80,13 +84,14 @@ def layout_of(header: Sequence[str], columns: Mapping[str, str]) -> Layout:
     for purpose, column in columns.items():
         if purpose not in known:
             raise BadFile(_no_column(names, column, did_you_mean(column, names)))
-    if "number" not in known and "numbers" not in known:
+    looked_for = [f'"{printable(names[known[name]])}"' for name in ("number", "numbers") if name in known]
+    if not looked_for:
         raise BadFile(_no_column(names, "number", "; name the one that has it with --number-column"))
-    found = {name: known.get(name) for name in COLUMNS}
-    looked_for = " and ".join(f'"{printable(names[known[name]])}"' for name in ("number", "numbers") if name in known)
-    ordered = tuple(sorted((index, name) for name, index in rest.items()))
     return Layout(
-        width=len(names), rest=tuple(sorted(ordered, key=lambda each: each[1])), looked_for=looked_for, **found
+        width=len(names),
+        rest=tuple((rest[name], name) for name in sorted(rest)),
+        looked_for=" and ".join(looked_for),
+        **{name: known.get(name) for name in COLUMNS},
     )
 
 
@@ -100,13 +105,15 @@ def _unique(name: str, taken: dict[str, int]) -> str:
 
 def _no_column(names: Sequence[str], wanted: str, advice: str) -> str:
     shown = ", ".join(f'"{printable(name)}"' for name in names[:COLUMNS_SHOWN])
-    more = f" and {len(names) - COLUMNS_SHOWN} more" if len(names) > COLUMNS_SHOWN else ""
+    more = ""
+    if len(names) > COLUMNS_SHOWN:
+        more = f" and {len(names) - COLUMNS_SHOWN} more"
     lacking = f'has no column "{printable(wanted)}" in its first line, which names the columns'
     return f"{lacking}. There are {shown}{more}{advice}"
 
 
 def _records(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Each record's first line and its cells, or why it has none. Reading goes on in the line after a broken one."""
+    """Yield each record's first line and its cells, or its mistake. Reading goes on in the line after a broken one."""
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
         line = lines.begin_row()
@@ -134,7 +141,7 @@ def _broken(said: str) -> str:
 
 
 def _outcome(cells: list[str], layout: Layout, defaults: Defaults) -> NumberEvent | Refusal | None:
-    """None for a row without any text, as spreadsheets leave them at the end."""
+    """The event or the refusal of a row; None for a row without text, as spreadsheets leave them at the end."""
     if not any(map(str.strip, cells)):
         return None
     if len(cells) != layout.width:
@@ -151,11 +158,10 @@ def _outcome(cells: list[str], layout: Layout, defaults: Defaults) -> NumberEven
 
 
 def _numbers(cells: list[str], layout: Layout) -> tuple[str, ...]:
-    one = _cell(cells, layout.number)
-    if layout.numbers is None:
-        return (one,) if one else ()
-    several = [text for each in _SEVERAL.split(cells[layout.numbers]) if (text := each.strip())]
-    return (one, *several) if one else tuple(several)
+    texts = [_cell(cells, layout.number)]
+    if layout.numbers is not None:
+        texts += map(str.strip, _SEVERAL.split(cells[layout.numbers]))
+    return tuple(text for text in texts if text)
 
 
 def _event(cells: list[str], numbers: tuple[str, ...], layout: Layout, defaults: Defaults) -> NumberEvent:
@@ -166,7 +172,7 @@ def _event(cells: list[str], numbers: tuple[str, ...], layout: Layout, defaults:
         event_id=_cell(cells, layout.event_id) or row_id(profile, numbers, occurred_at, metadata.items()),
         numbers=numbers,
         profile=profile,
-        occurred_at=_moment(occurred_at) if occurred_at else None,
+        occurred_at=_moment(occurred_at),
         source=_cell(cells, layout.source) or defaults.source,
         metadata=metadata,
         force=defaults.force,
@@ -174,12 +180,16 @@ def _event(cells: list[str], numbers: tuple[str, ...], layout: Layout, defaults:
 
 
 def _cell(cells: list[str], index: int | None) -> str:
-    return "" if index is None else cells[index].strip()
+    if index is None:
+        return ""
+    return cells[index].strip()
 
 
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text.replace("z", "Z"))
-    except ValueError:
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    moment = read_iso(text)
+    if moment is None:
         wrong = Mistake("occurred_at", "must be an RFC 3339 time such as 2026-11-22T12:00:00Z")
-        raise InvalidEvent((wrong,)) from None
+        raise InvalidEvent((wrong,))
+    return moment

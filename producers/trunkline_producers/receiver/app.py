@@ -1,4 +1,4 @@
-"""Puts the receiver together: sources, store and routes as one ASGI application."""
+"""The receiver: sources, store and routes as one ASGI application."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from trunkline_producers.receiver.requests import Budget, Disconnected, Receive,
 from trunkline_producers.receiver.webhooks import PREFIX, Hooks
 from trunkline_producers.sources import Source
 
-TICK_S: Final = 10.0  # how often sums are logged and the published profiles looked up
-FETCH_AGAIN_TICKS: Final = 6  # how often what could not be fetched is asked for again
+TICK_S: Final = 10.0  # between two looks at the published profiles; sums are logged as often
+FETCH_AGAIN_TICKS: Final = 6  # between two look-ups of orders that failed
 MAX_FETCHED_AGAIN: Final = 20
 FETCH_S: Final = 10.0
 FETCH_FOR_MS: Final = 3 * 24 * 3600 * 1000
 
 
 class Receiver:
-    """The ASGI application. Webhooks go straight to their endpoint, everything else through FastAPI.
+    """The ASGI application. Webhooks go straight to their endpoint, every other request through FastAPI.
 
-    (A framework's routing costs more than verifying, mapping and storing together, and webhooks have one route.)
+    Webhooks have one route, and a framework's routing costs more than verifying, mapping and storing together.
     """
 
     def __init__(
@@ -58,46 +58,49 @@ class Receiver:
         self._tally = Tally(time.monotonic)
         self._turn = 0
         self._clock = clock
-        self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # while a source waits, and when nobody does
+        self._fetchers = (Fetcher(), Fetcher(budget_s=FETCH_S))  # the first while a source waits for its answer
         self._replayer = Replayer(self._plain, sources, self._fetchers[1], scrub)
         self._finishing = Finishing()
         self._readiness = Readiness(store)
         self._stopping = Event()
         budget = Budget()
         self._hooks = Hooks(
-            sources,
-            self._enqueuer,
-            store,
-            self._tally,
-            self._fetchers[0],
-            clock,
-            scrub,
-            server.public_url,
-            server.max_body_bytes,
-            server.max_kept_bytes,
-            self._finishing,
-            budget,
+            sources=sources,
+            enqueuer=self._enqueuer,
+            store=store,
+            tally=self._tally,
+            fetch=self._fetchers[0],
+            clock=clock,
+            scrub=scrub,
+            public_url=server.public_url,
+            max_body_bytes=server.max_body_bytes,
+            max_kept_bytes=server.max_kept_bytes,
+            finishing=self._finishing,
+            budget=budget,
         )
+        token: str | None = None
+        if server.token:
+            token = server.token.value.get_secret_value()
         api = Api(
-            self._enqueuer,
-            store,
-            server.token.value.get_secret_value() if server.token else None,
-            server.public_url is not None and not on_loopback(server.public_url),
-            server.max_body_bytes,
-            server.max_kept_bytes,
-            self._tally,
-            self._finishing,
-            budget,
-            self._readiness,
+            enqueuer=self._enqueuer,
+            store=store,
+            token=token,
+            public=server.public_url is not None and not on_loopback(server.public_url),
+            max_body_bytes=server.max_body_bytes,
+            max_kept_bytes=server.max_kept_bytes,
+            tally=self._tally,
+            finishing=self._finishing,
+            budget=budget,
+            readiness=self._readiness,
         )
         self._rest = make_app(api, self._lifespan)
 
     def drain(self) -> None:
-        """From now on /readyz says no, and every answer closes its connection. For a signal's handler."""
+        """Let /readyz refuse and every answer close its connection from now on. Safe in a signal handler."""
         self._readiness.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection's request, or the application's beginning and end."""
+        """Serve one request, or the start and the end of the application."""
         if self._readiness.stopping:
             send = closing(send)
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
@@ -135,18 +138,22 @@ class Receiver:
                 logger().warning(Log.store_unavailable, error=str(error))
 
     def fetch_again(self) -> None:
-        """Asks again for the numbers that a carrier could not give when their webhook came: the next few, in turn."""
+        """Look up the numbers that a carrier could not give when their webhook came: the next few orders, in turn."""
         store = self._plain.store
         young = self._clock() * 1000 - FETCH_FOR_MS
         waiting = rejections.ids_with(store, rejections.NOT_FETCHED, since_ms=young)
-        first = self._turn % len(waiting) if waiting else 0
+        if not waiting:
+            return
+        first = self._turn % len(waiting)
         turn = (waiting[first:] + waiting[:first])[:MAX_FETCHED_AGAIN]
         self._turn += len(turn)
         for kept in rejections.get(store, turn):
             if self._stopping.is_set():
                 return
             if kept.first_ms < young:
-                continue  # it is the operator's now
+                continue  # too old: left to the operator
             taken = self._replayer.replay(kept)
-            name = Log.rejection_not_replayed if taken.kept else Log.rejection_replayed
+            name = Log.rejection_replayed
+            if taken.kept:
+                name = Log.rejection_not_replayed
             logger().info(name, id=kept.id, source=kept.source, accepted=taken.summary.accepted)

@@ -1,4 +1,4 @@
-"""Work that is finished although its sender no longer waits for it, so that a redelivery finds it done."""
+"""Work that goes on after its sender stopped waiting, so that a redelivery finds it done."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ Result = TypeVar("Result")
 
 
 class Finishing:
-    """What is under way for one event loop. A large delivery that takes longer than its sender waits would otherwise
-    be begun again at each redelivery, and never be stored."""
+    """The unfinished work of one event loop.
+
+    A large delivery that takes longer than its sender waits would otherwise begin anew at each redelivery, and never
+    be stored.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -24,7 +27,7 @@ class Finishing:
         return len(self._tasks)
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of the work. Raises TimeoutError when it takes longer; the work goes on."""
+        """The result of the work. Raises TimeoutError if it takes longer than `seconds`; the work goes on."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -32,12 +35,14 @@ class Finishing:
             return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Waits for everything that is under way."""
+        """Wait for all unfinished work."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, TrunklineError) and not isinstance(error, RejectionsFull):  # its sender sends it again
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, TrunklineError) and not isinstance(error, RejectionsFull):  # the sender comes again
             logger().warning(Log.store_unavailable, error=str(error))

@@ -1,4 +1,4 @@
-"""The receiver's log: sums per source in place of a line a request; trouble is told at once, but not in floods."""
+"""The receiver's log: sums for each source instead of a line a request; trouble at once, at a limited rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_NUMBERS_TOLD: Final = 20
 
 
 class Tally:
-    """Counts what happens and logs it. `clock` gives seconds that only grow."""
+    """Counts deliveries and logs the sums. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -24,7 +24,7 @@ class Tally:
         self._untold: Counter[tuple[str, ...]] = Counter()
 
     def taken(self, source: str, key: str, taken: DeliveryResult) -> None:
-        """A delivery that was read; what was refused of it, and what leaves, is told at once."""
+        """Count a delivery that was read; log refused events and leaving numbers at once."""
         sums = self._sums.setdefault((source, key), Counter())
         summary = taken.summary
         sums["deliveries"] += 1
@@ -43,19 +43,19 @@ class Tally:
             self._tell(Log.delivery_rejected, source, "queue_full", id=None, message="the queue is full")
 
     def unverified(self, source: str, reason: str) -> None:
-        """A delivery that is not from its source, or comes too late."""
+        """Log a delivery that was not verified."""
         self._tell(Log.delivery_unverified, source, reason)
 
     def unavailable(self, source: str, why: str) -> None:
-        """A delivery that could not be stored and was sent away."""
+        """Log a delivery that could not be stored and was refused."""
         self._tell(Log.store_unavailable, source, "unavailable", error=why)
 
     def no_room(self, source: str, why: str) -> None:
-        """A delivery that can't be taken in and was sent away, as there is no room to keep it."""
+        """Log a delivery that can't be taken in and was refused, as there is no room to keep it."""
         self._tell(Log.rejections_full, source, "full", error=why)
 
     def flush(self) -> None:
-        """Logs the sums since the last time; nothing where nothing came."""
+        """Log the sums since the last call, if there are any."""
         sums, self._sums = self._sums, {}
         for (source, key), counted in sums.items():
             logger().info(Log.deliveries_taken, source=source, key=key, **{k: v for k, v in counted.items() if v})
@@ -67,5 +67,6 @@ class Tally:
             self._untold[what] += 1
             return
         self._told[what] = now
-        untold = self._untold.pop(what, 0)
-        logger().warning(event, source=source, reason=reason, **more, **({UNTOLD: untold} if untold else {}))
+        if untold := self._untold.pop(what, 0):
+            more[UNTOLD] = untold
+        logger().warning(event, source=source, reason=reason, **more)

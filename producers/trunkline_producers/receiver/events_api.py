@@ -1,4 +1,4 @@
-"""The routes for programs and for the platform: /v1/events, /healthz, /readyz, and their description."""
+"""The routes for programs and platforms: /v1/events, /healthz, /readyz, and their description."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ MAX_TOLD: Final = 1_000  # refusals in one answer
 SOURCE: Final = "api"  # of events that name none
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What the routes need."""
+    """The routes /v1/events and /readyz. Every request is answered within `within_s` seconds."""
 
     enqueuer: AsyncEnqueuer
     store: Store
@@ -54,13 +54,17 @@ class Api:
     async def events(self, request: Request) -> Reply:
         """POST /v1/events."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if refused := refusal(self.token, request.client.host if request.client else None, headers, public=self.public):
+        peer = request.client and request.client.host
+        if refused := refusal(self.token, peer, headers, public=self.public):
             return refused
         try:
             whole = await read_request(
                 request.scope, request.receive, url="", limit=self.max_body_bytes, budget=self.budget
             )
-            events, faults = await asyncio.to_thread(_read, whole) if len(whole.body) > LARGE else _read(whole)
+            if len(whole.body) > LARGE:
+                events, faults = await asyncio.to_thread(_read, whole)
+            else:
+                events, faults = _read(whole)
         except Refused as error:
             return error.reply
         except Unreadable as error:
@@ -87,9 +91,10 @@ class Api:
         return unavailable()
 
     async def ready(self) -> Reply:
-        """GET /readyz: whether an event would be stored now."""
-        trouble = await self.readiness.trouble()
-        return not_ready(trouble) if trouble else document(200, {"status": "ready"})
+        """GET /readyz: 200 if an event would be stored now."""
+        if trouble := await self.readiness.trouble():
+            return not_ready(trouble)
+        return document(200, {"status": "ready"})
 
 
 def make_app(api: Api, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -134,23 +139,28 @@ def _response(reply: Reply) -> Response:
 
 
 def _read(request: WebhookRequest) -> tuple[tuple[NumberEvent, ...], tuple[Mistake, ...]]:
-    """The events of a request, and what is wrong with the others. Raises Unreadable and Refused."""
-    faults: list[Mistake] = []
+    """The events of a request, and the mistakes of the others. Raises Unreadable and Refused."""
     if is_cloudevent(request):
-        items: list[Any] = []
-        for index, event in enumerate(at_most(read_cloudevents(request))):
-            try:
-                items.append(from_cloudevent(event))
-            except InvalidEvent as invalid:
-                faults += [mistake.under(f"[{index}]") for mistake in invalid.mistakes]
-    else:
-        if request.media_type != "application/json" and not request.media_type.endswith("+json"):
-            detail = "Send JSON with Content-Type: application/json, or CloudEvents."
-            raise Refused(problem(415, "media_type", "The body is of another type", detail))
-        found = read_json(request.body)
-        items = at_most(found if isinstance(found, list) else [found])
-    events, found_faults = native_events(items, default_source=SOURCE)
-    return events, (*faults, *found_faults)
+        return _from_cloudevents(request)
+    if request.media_type != "application/json" and not request.media_type.endswith("+json"):
+        detail = "Send JSON with Content-Type: application/json, or CloudEvents."
+        raise Refused(problem(415, "media_type", "The body is of another type", detail))
+    found = read_json(request.body)
+    if not isinstance(found, list):
+        found = [found]
+    return native_events(at_most(found), default_source=SOURCE)
+
+
+def _from_cloudevents(request: WebhookRequest) -> tuple[tuple[NumberEvent, ...], tuple[Mistake, ...]]:
+    items: list[Any] = []
+    faults: list[Mistake] = []
+    for index, event in enumerate(at_most(read_cloudevents(request))):
+        try:
+            items.append(from_cloudevent(event))
+        except InvalidEvent as invalid:
+            faults += [mistake.under(f"[{index}]") for mistake in invalid.mistakes]
+    events, more = native_events(items, default_source=SOURCE)
+    return events, (*faults, *more)
 
 
 def _reply(summary: Summary) -> Reply:

@@ -1,4 +1,4 @@
-"""The socket that the receiver listens on: opened by whoever starts it, also in another process."""
+"""The socket that the receiver listens on. The process that opens it may be another than the receiver's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ BACKLOG: Final = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Open a listening socket; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET
+    if ":" in host:
+        family = socket.AF_INET6
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The description of the routes (OpenAPI): what is sent, what is answered."""
+"""The description of the routes (OpenAPI): requests and answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+
+from trunkline.events.event import (
+    MAX_EVENT_ID,
+    MAX_METADATA_BYTES,
+    MAX_METADATA_KEY,
+    MAX_METADATA_KEYS,
+    MAX_METADATA_VALUE,
+    MAX_NUMBERS,
+    MAX_PROFILE,
+    SOURCE,
+    WIRE_VERSION,
+)
+from trunkline_producers.receiver.responses import JSON
+from trunkline_producers.receiver.responses import PROBLEM as PROBLEM_TYPE
+from trunkline_producers.sources.interpret import MAX_ITEMS
 
 ABOUT: Final = "Takes number events in and answers once they are stored."
 _TEXT: Final = {"type": "string"}
@@ -15,19 +30,19 @@ EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "description": "A number event. Only event_id and a number (or numbers) are required.",
     "properties": {
-        "version": {"enum": [1, None]},
-        "event_id": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": _ONE_LINE},
+        "version": {"enum": [WIRE_VERSION, None]},
+        "event_id": {"type": "string", "minLength": 1, "maxLength": MAX_EVENT_ID, "pattern": _ONE_LINE},
         "number": {"type": "string", "examples": ["+14155550100"]},
-        "numbers": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1000},
-        "profile": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "pattern": _ONE_LINE},
+        "numbers": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_NUMBERS},
+        "profile": {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_PROFILE, "pattern": _ONE_LINE},
         "occurred_at": {"type": ["string", "null"], "format": "date-time"},
-        "source": {"type": ["string", "null"], "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+        "source": {"type": ["string", "null"], "pattern": f"^{SOURCE.pattern}$"},
         "metadata": {
             "type": ["object", "null"],
-            "description": "At most 2048 bytes as JSON in all.",
-            "maxProperties": 32,
-            "propertyNames": {"minLength": 1, "maxLength": 64, "pattern": _ONE_LINE},
-            "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": 512},
+            "description": f"At most {MAX_METADATA_BYTES} bytes as JSON in all.",
+            "maxProperties": MAX_METADATA_KEYS,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_METADATA_KEY, "pattern": _ONE_LINE},
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": MAX_METADATA_VALUE},
         },
         "force": {"type": ["boolean", "null"]},
     },
@@ -80,8 +95,6 @@ PROBLEM: Final[dict[str, Any]] = {
     "required": ["type", "title", "status", "code"],
 }
 _STATUS: Final = {"type": "object", "properties": {"status": _TEXT}, "required": ["status"]}
-
-
 _RETRY: Final = {"Retry-After": {"description": "Seconds", "required": True, "schema": _COUNT}}
 _HEADERS: Final = {
     401: {"WWW-Authenticate": {"description": "Where credentials are asked for", "schema": _TEXT}},
@@ -91,16 +104,21 @@ _HEADERS: Final = {
 }
 
 
-def _answer(description: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+def _answer(description: str, schema: dict[str, Any], media_type: str = JSON) -> dict[str, Any]:
     return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _several(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "maxItems": MAX_ITEMS}
 
 
 def _problems(**sentences: str) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
-    for status, sentence in sentences.items():
-        number = int(status[1:])
-        headers = {"headers": _HEADERS[number]} if number in _HEADERS else {}
-        described[number] = _answer(sentence, PROBLEM, "application/problem+json") | headers
+    for name, sentence in sentences.items():
+        status = int(name[1:])
+        described[status] = _answer(sentence, PROBLEM, PROBLEM_TYPE)
+        if status in _HEADERS:
+            described[status]["headers"] = _HEADERS[status]
     return described
 
 
@@ -125,13 +143,9 @@ EVENTS: Final[dict[str, Any]] = {
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {
-                    "schema": {"oneOf": [EVENT, {"type": "array", "items": EVENT, "maxItems": 10_000}]}
-                },
+                JSON: {"schema": {"oneOf": [EVENT, _several(EVENT)]}},
                 "application/cloudevents+json": {"schema": CLOUDEVENT},
-                "application/cloudevents-batch+json": {
-                    "schema": {"type": "array", "items": CLOUDEVENT, "maxItems": 10_000}
-                },
+                "application/cloudevents-batch+json": {"schema": _several(CLOUDEVENT)},
             },
         },
     },
@@ -143,6 +157,11 @@ READY: Final[dict[str, Any]] = {
         **_problems(s503="The store takes no write, or the receiver is stopping"),
     }
 }
+_HOOK_TROUBLE: Final = _problems(
+    s404="There is no such source",
+    s405="The source does not use that method",
+    s422="Nothing of it was taken in; it is kept for the operator",
+) | {status: answer for status, answer in _TROUBLE.items() if status != 403}
 HOOK: Final[dict[str, Any]] = {
     "summary": "Webhooks of carriers and CRMs",
     "description": "Verified by the source's own scheme over the raw body; answered once its events are stored.",
@@ -152,23 +171,13 @@ HOOK: Final[dict[str, Any]] = {
     "responses": {
         "200": _answer("What became of the events", SUMMARY),
         "2XX": {"description": "The source's own `answer`, where it has one"},
-        **{
-            str(status): answer
-            for status, answer in (
-                _problems(
-                    s404="There is no such source",
-                    s405="The source does not use that method",
-                    s422="Nothing of it was taken in; it is kept for the operator",
-                )
-                | {status: answer for status, answer in _TROUBLE.items() if status != 403}
-            ).items()
-        },
+        **{str(status): answer for status, answer in _HOOK_TROUBLE.items()},
     },
 }
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """The description of all routes, /hooks/{source} among them, which is served before FastAPI."""
+    """The description of all routes, /hooks/{source} included, which does not go through FastAPI."""
     if not app.openapi_schema:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schema["paths"]["/hooks/{source}"] = {"post": HOOK}

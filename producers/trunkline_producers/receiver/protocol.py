@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds: how long a request's head may take to come, and how large it may be."""
+"""uvicorn's HTTP protocol with bounds on the time and the size of a request's head."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Hangs up on whoever sends a head that is too large, or too slowly; offers of another protocol are not taken."""
+    """Closes a connection whose request head takes longer than HEAD_S or is larger than HEAD_BYTES.
+
+    An offer of another protocol is ignored, as RFC 9110 allows. httptools would take the body for that protocol's:
+    https://github.com/MagicStack/httptools/issues/124, https://github.com/Kludex/uvicorn/issues/2722
+    """
 
     _head_bytes: int = 0
     _head_whole: bool = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """A connection: its first head has to come."""
+        """Start the time of the first head."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_S, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end of the connection."""
+        """Stop the time of a head that did not come."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a head or a body; a head has a limit here, a body where it is read."""
+        """Count the bytes of a head. Those of a body are bounded when it is read."""
         if not self._head_whole:
             if not self._head_bytes:
                 data = _without_upgrade(data)
@@ -43,19 +47,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._hang_up()
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Stop the time of the head."""
         self._stop_timer()
         self._head_whole = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The body is whole: what comes next is another head."""
+        """Expect the next head after a complete body."""
         self._head_whole = False
         self._head_bytes = 0
         super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """An offer whose head came in pieces: the parser leaves the body to the other protocol, so this is the end."""
+        """Close after an offer whose head came in pieces, since the parser leaves its body to the other protocol."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -72,8 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """What begins with a head, less its offer to speak another protocol (as Java's client makes with every first
-    request): the parser would take the body for that protocol's."""
-    end = data.find(b"\r\n\r\n")
-    head = data if end < 0 else data[:end]
-    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :] if _UPGRADE.search(head) else data
+    """Rename the header Upgrade of the head that `data` begins with; Java's client sends it with its first request."""
+    head = data.partition(b"\r\n\r\n")[0]
+    if not _UPGRADE.search(head):
+        return data
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]

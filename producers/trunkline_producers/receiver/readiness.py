@@ -1,4 +1,4 @@
-"""Whether an event would be taken now: the store is asked for a write, however often the receiver is asked."""
+"""Readiness of the receiver: the store must take a write. Requests share its answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trunkline.store import Store, StoreError, StoreUnavailable
 from trunkline.store.examining import try_a_write
 from trunkline.telemetry.logs import Log, logger
 
-READY_S: Final = 2.0  # how long the store may take to say that it is there
-FRESH_S: Final = 1.0  # how long an answer holds: strangers may ask as often as they like
-AWAY: Final = "The store takes no write now."  # why, with whatever addresses that names, is in the log
+READY_S: Final = 2.0  # time that the store may take
+FRESH_S: Final = 1.0  # life of an answer, since strangers may ask as often as they like
+AWAY: Final = "The store takes no write now."  # the reason, which may name addresses, is in the log
 STOPPING: Final = "The receiver is stopping."
 
 
 class Readiness:
-    """One look at a time, at most one a second; everybody who asks meanwhile is told what it finds."""
+    """Asks the store one request at a time, at most once a second; all who wait meanwhile get the same answer."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -29,23 +29,25 @@ class Readiness:
         self._looked_at = float("-inf")
 
     def stop(self) -> None:
-        """From now on it is not ready. For a signal's handler."""
+        """Not ready from now on. Safe in a signal handler."""
         self._stopping = True
 
     @property
     def stopping(self) -> bool:
-        """Whether stop() was called."""
+        """True after stop()."""
         return self._stopping
 
     async def trouble(self) -> str:
-        """Why no event would be taken now, in a sentence for anybody; "" where it would be."""
+        """The reason why no event would be stored now, fit for strangers; "" if one would be."""
         if self._stopping:
             return STOPPING
         if self._looking is None or (self._looking.done() and self._clock() - self._looked_at >= FRESH_S):
             self._looked_at = self._clock()
             self._looking = asyncio.create_task(asyncio.to_thread(self._look))
         done, _ = await asyncio.wait([self._looking], timeout=READY_S)
-        return self._looking.result() if done else AWAY
+        if not done:
+            return AWAY
+        return self._looking.result()
 
     def _look(self) -> str:
         try:

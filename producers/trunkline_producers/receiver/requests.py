@@ -1,4 +1,4 @@
-"""Reads a request off the wire: its body under a hard cap while it streams in, its target raw."""
+"""Reading of a request: its body under a bound while it streams in, its target raw."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 MAX_BYTES_COMING: Final = 256 * 1024 * 1024
-LARGE: Final = 65_536  # bytes of a body that is read beside the loop, which has others waiting
-BODY_S: Final = 15.0  # how long a body may take to come
+LARGE: Final = 65_536  # bytes; a larger body is read in a thread, so that other requests need not wait
+BODY_S: Final = 15.0  # time that a body may take
 
 
 class Refused(Exception):
@@ -32,26 +32,28 @@ class Disconnected(Exception):
 
 
 def raw_target(scope: Scope) -> tuple[str, str]:
-    """Path and query as they were sent, byte for byte; the query with its question mark, or nothing."""
-    query = scope["query_string"].decode("latin-1")
-    return scope["raw_path"].decode("latin-1"), f"?{query}" if query else ""
+    """Path and query as they were sent, byte for byte; the query with its question mark, or ""."""
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    if not query:
+        return path, ""
+    return path, f"?{query}"
 
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes of bodies that are still coming in may be held, of all requests together."""
+    """Bytes of incoming bodies that may still be held, of all requests together."""
 
     left: int = MAX_BYTES_COMING
 
     def take(self, size: int) -> None:
-        """Raises Refused where there is no room."""
+        """Take room for `size` bytes. Raises Refused if there is none."""
         if size > self.left:
             raise Refused(unavailable("Too much is coming in at once; send it again."))
         self.left -= size
 
 
 async def read_request(scope: Scope, receive: Receive, *, url: str, limit: int, budget: Budget) -> WebhookRequest:
-    """The whole request. Raises Refused for a body that is too large, too slow or encoded, and Disconnected."""
+    """Read the whole request. Raises Refused for a body that is too large, too slow or encoded, and Disconnected."""
     headers = headers_of((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:

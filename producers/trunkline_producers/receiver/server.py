@@ -1,4 +1,4 @@
-"""Runs the receiver on uvicorn, on an address or a socket that is open already, until it is asked to stop."""
+"""Running of the receiver on uvicorn, on an open socket, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from trunkline_producers.receiver.app import Receiver
 from trunkline_producers.receiver.listening import BACKLOG
 from trunkline_producers.receiver.protocol import BoundedProtocol
 
-KEEP_ALIVE_S: Final = 65  # longer than the proxies in front keep a connection, so that they close it, not we
-STOP_S: Final = 20  # how long a stop waits for answers under way
+KEEP_ALIVE_S: Final = 65  # longer than proxies keep a connection, so that the proxy closes it
+STOP_S: Final = 20  # time that a stop leaves to answers under way
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server, which on SIGTERM says that it is not ready, and goes on taking for a while, before it stops.
+    """uvicorn's server that on SIGTERM is not ready and still takes requests for `drain_s` seconds before it stops.
 
-    What sends requests to it learns of a stop only by asking: closed at once, it would be sent some more.
+    A load balancer learns of the stop by asking /readyz; until then it sends further requests.
     """
 
     def __init__(self, config: uvicorn.Config, receiver: Receiver, drain_s: float) -> None:
@@ -33,9 +33,9 @@ class DrainingServer(uvicorn.Server):
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """A signal: SIGTERM drains first; SIGINT, or a second one, stops at once.
+        """Drain on SIGTERM; stop on SIGINT or on a second signal.
 
-        One more changes nothing, and uvicorn's own way of giving up answers at a second SIGINT is left out: a Ctrl-C
+        A third changes nothing. uvicorn gives up its answers at a second SIGINT; this server does not, since a Ctrl-C
         comes from the terminal and from the supervisor.
         """
         self._receiver.drain()
@@ -45,22 +45,22 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn's clock, ten times a second: whether to stop."""
+        """Return True to stop; uvicorn calls this ten times a second."""
         drained = self._stop_at is not None and time.monotonic() >= self._stop_at
         return await super().on_tick(counter) or drained
 
 
 def make_server(receiver: Receiver, drain_s: float = 0.0) -> uvicorn.Server:
-    """The server, not running yet; `drain_s` is how long after SIGTERM it goes on taking."""
+    """The server, not running yet; it takes requests for `drain_s` seconds after SIGTERM."""
     config = uvicorn.Config(
         receiver,
         http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # not a line for everybody who sends what is no HTTP
+        log_level="error",  # no line for each request that is no HTTP
         access_log=False,
-        proxy_headers=False,  # who calls decides about loopback, so nobody may claim to be somebody else
+        proxy_headers=False,  # the client's address decides about loopback, so no header may change it
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
@@ -70,19 +70,19 @@ def make_server(receiver: Receiver, drain_s: float = 0.0) -> uvicorn.Server:
 
 
 def serve(receiver: Receiver, listening: socket.socket, drain_s: float = 0.0) -> None:
-    """Serves until SIGINT, or SIGTERM and `drain_s` later, then answers what is under way and returns."""
+    """Serve until SIGINT, or until `drain_s` seconds after SIGTERM; answer the requests under way and return."""
     host, port = listening.getsockname()[:2]
 
     server = make_server(receiver, drain_s)
 
     def stop(_signum: int, _frame: Any) -> None:
-        """Until the server listens to signals itself, and after it."""
+        """Stop before and after the time in which the server handles signals itself."""
         server.should_exit = True
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, stop)
     logger().info(Log.receiver_started, host=host, port=port)
     gc.collect()
-    gc.freeze()  # what is there now stays: collecting it again and again would hold up answers
+    gc.freeze()  # present objects stay; collecting them again and again would delay answers
     server.run(sockets=[listening])
     logger().info(Log.receiver_stopped)

@@ -1,4 +1,4 @@
-"""`/hooks/{source}`: verifies a delivery, has it stored, and only then answers."""
+"""The endpoint `/hooks/{source}`: verifies a delivery, stores it, and answers once it is stored."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from trunkline_producers.webhooks.mapping import Mapped
 from trunkline_producers.webhooks.request import WebhookRequest
 
 PREFIX: Final = "/hooks/"
-MAX_UNDER_WAY: Final = 2_000  # deliveries at a time; more are sent away
+MAX_UNDER_WAY: Final = 2_000  # deliveries at a time; more are refused
 MAX_TOLD: Final = 100  # refusals in one answer
 FETCH_RETRY_S: Final = 60
-WITHOUT_BODY: Final = (204, 205)  # by HTTP: what followed would be taken for the next answer
+WITHOUT_BODY: Final = (204, 205)  # by HTTP: a body would be read as the next answer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Hooks:
-    """The endpoint of every source. `clock` gives unix seconds; `scrub` takes known secrets out of a text."""
+    """The endpoint of every source. `clock` returns unix seconds; `scrub` removes known secrets from a text."""
 
     sources: Mapping[str, Source]
     enqueuer: AsyncEnqueuer
@@ -54,7 +54,7 @@ class Hooks:
     _under_way: int = 0
 
     async def reply(self, scope: Scope, receive: Receive) -> Reply:
-        """The reply to one request, whatever its bytes. Raises Disconnected where nobody waits for it any more."""
+        """The reply to one request, whatever its bytes. Raises Disconnected if the sender no longer waits for it."""
         name = scope["path"][len(PREFIX) :].partition("/")[0]
         source = self.sources.get(name)
         if source is None:
@@ -86,16 +86,12 @@ class Hooks:
             else:
                 key, mapped = self._verified(source, request)
         except Unverified as error:
-            challenge = source.scheme.challenge
-            if request.body or "authorization" in request.headers or not challenge:  # else it asks for the challenge
-                self.tally.unverified(source.name, error.reason)
-            reply = problem(401, error.reason, "The delivery is not verified", str(error))
-            return reply.with_headers(("www-authenticate", challenge)) if challenge else reply
+            return self._unverified(source, request, error)
         try:
             work = self._take(source, request, mapped)
             if _takes_long(mapped):
                 taken = await self.finishing.within(source.table.answer_within_s, work)
-            else:  # it is handed to the store at once, and a push goes on without us
+            else:  # the push begins at once and goes on after a time-out
                 async with asyncio.timeout(source.table.answer_within_s):
                     taken = await work
         except TimeoutError:
@@ -109,6 +105,16 @@ class Hooks:
             return unavailable()
         self.tally.taken(source.name, key.id, taken)
         return reply_to(source, taken)
+
+    def _unverified(self, source: Source, request: WebhookRequest, error: Unverified) -> Reply:
+        challenge = source.scheme.challenge
+        reply = problem(401, error.reason, "The delivery is not verified", str(error))
+        if challenge is None:
+            self.tally.unverified(source.name, error.reason)
+            return reply
+        if request.body or "authorization" in request.headers:  # else the sender only asks for the challenge
+            self.tally.unverified(source.name, error.reason)
+        return reply.with_headers(("www-authenticate", challenge))
 
     def _verified(self, source: Source, request: WebhookRequest) -> tuple[Key, Mapped | Refusal]:
         key = source.scheme.verify(request, source.keys, self.clock())
@@ -134,7 +140,7 @@ class Hooks:
         return taken
 
     def _url(self, source: Source, scope: Scope) -> str:
-        """The URL as the sender used it: configured, since a proxy changes what is seen here, and the raw target."""
+        """The URL as the sender used it: the configured base, since a proxy changes it, and the raw target."""
         path, query = raw_target(scope)
         if source.table.url is not None:
             return source.table.url + query
@@ -142,16 +148,19 @@ class Hooks:
 
 
 def reply_to(source: Source, taken: DeliveryResult) -> Reply:
-    """The reply to a delivery that was read: 2xx where it is stored, or kept and its source must not see an error."""
+    """The reply to a delivery that was read: 2xx if it is stored, or kept and its source must not see an error."""
     if taken.full:
         return full()
     if taken.unfetched:
         return unavailable("The numbers of the order could not be fetched yet; send it again.", FETCH_RETRY_S)
-    content = taken.summary.as_json(MAX_TOLD) | ({"ignored": taken.ignored} if taken.ignored else {})
+    content = taken.summary.as_json(MAX_TOLD)
+    if taken.ignored:
+        content["ignored"] = taken.ignored
     if taken.refused_whole and source.table.on_rejected == "refuse":
         detail = "; ".join(dict.fromkeys(refusal.message for refusal in taken.summary.rejected[:20]))
-        kept = {"kept": taken.kept.id} if taken.kept else {}
-        return problem(422, taken.summary.rejected[0].code, "Nothing of it was taken in", detail, **content, **kept)
+        if taken.kept:
+            content["kept"] = taken.kept.id
+        return problem(422, taken.summary.rejected[0].code, "Nothing of it was taken in", detail, **content)
     answer = source.answer
     if answer.status in WITHOUT_BODY:
         return Reply(answer.status)
@@ -161,14 +170,14 @@ def reply_to(source: Source, taken: DeliveryResult) -> Reply:
 
 
 def _takes_long(mapped: Mapped | Refusal) -> bool:
-    """Whether a delivery could be cut off before it is handed to the store, at each redelivery again."""
+    """True if a time-out could end the work before it reaches the store, at each redelivery again."""
     if isinstance(mapped, Refusal):
         return True
     return bool(mapped.thin or mapped.faults) or not read_at_once(mapped.events)
 
 
 def _handshake(source: Source, scope: Scope) -> Reply:
-    """CloudEvents' abuse protection: whoever asks may send, as every delivery is verified anyway."""
+    """CloudEvents' abuse protection: every sender is allowed, as every delivery is verified."""
     allowed = ("allow", ", ".join(source.table.methods))
     origin = next((value for name, value in scope["headers"] if name == b"webhook-request-origin"), None)
     if origin is None:

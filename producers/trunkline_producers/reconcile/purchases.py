@@ -12,6 +12,7 @@ from typing import Final
 
 from trunkline.events.event import NumberEvent
 from trunkline.store import Store, checkpoints
+from trunkline.timestamps import read_iso
 from trunkline_producers.carriers.inventory import AuditLog, Bought, Owned
 from trunkline_producers.enqueue.enqueuer import Summary
 from trunkline_producers.reconcile.reconcile import Enqueues
@@ -48,7 +49,7 @@ def take_purchases(log: AuditLog, store: Store, enqueuer: Enqueues, *, source: s
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """When the log was last read to its end, and the ids of the purchases of that reading that were taken."""
+    """Checkpoint of an audit log: when it was last read to its end, and the ids of the purchases taken then."""
 
     at: datetime
     taken: dict[str, None]
@@ -58,11 +59,11 @@ class _Kept:
 
 
 def _read(text: str | None) -> _Kept | None:
-    at, *taken = (text or "").split("\n")
-    try:
-        return _Kept(datetime.fromisoformat(at), dict.fromkeys(taken)) if at else None
-    except ValueError:
+    written, *taken = (text or "").split("\n")
+    at = read_iso(written)
+    if at is None:
         return None
+    return _Kept(at, dict.fromkeys(taken))
 
 
 def _events(log: AuditLog, bought: Iterator[Bought], source: str) -> Iterator[NumberEvent]:

@@ -1,6 +1,7 @@
-"""Sources: who sends webhooks, how theirs are verified, what is in them."""
+"""Sources of webhooks: their configuration, and the reading of their deliveries."""
 
 from trunkline_producers.sources.interpret import interpret
-from trunkline_producers.sources.presets import Source, only_polled, presets, read_sources
+from trunkline_producers.sources.presets import presets
+from trunkline_producers.sources.source import Source, only_polled, read_sources
 
 __all__ = ["Source", "interpret", "only_polled", "presets", "read_sources"]

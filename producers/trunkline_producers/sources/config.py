@@ -1,4 +1,4 @@
-"""The tables of `[sources.NAME]`, as they are written: cases of events, the answer, and the section itself."""
+"""The tables of `[sources.NAME]`: cases of events, the answer, and the section itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from trunkline.events.event import MAX_METADATA_KEY, MAX_METADATA_KEYS
 from trunkline.http.urls import absolute_url
 from trunkline.schema import Fault, Name, Secret, Table, Text, fault
+from trunkline_producers.carriers.registry import ORDERS
 from trunkline_producers.webhooks.bodies import Format
 from trunkline_producers.webhooks.expressions import ExpressionField, compiled
 from trunkline_producers.webhooks.mapping import Case, EventId, Fetch
 
-FETCHERS: Final = ("telnyx-porting-order", "didww-order")
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,64}/[\w!#$&^.+-]{1,64}(?:; ?[\w-]{1,64}=[\w.-]{1,64})*", re.ASCII)
 _HEADER: Final = re.compile(r"header:\s*([A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})", re.ASCII)
 
@@ -37,10 +37,11 @@ def _event_id(value: object) -> EventId:
 
 
 def _url(value: object) -> str:
-    text = value.value.get_secret_value() if isinstance(value, Secret) else value
-    if not isinstance(text, str):
+    if isinstance(value, Secret):
+        return absolute_url(value.value.get_secret_value(), may_hold_password=True)
+    if not isinstance(value, str):
         raise fault('must be a URL such as https://hooks.example.com/telnyx, or { env = "NAME" }')
-    return absolute_url(text, may_hold_password=isinstance(value, Secret))
+    return absolute_url(value)
 
 
 def _media_type(value: str) -> str:
@@ -49,8 +50,16 @@ def _media_type(value: str) -> str:
     return value
 
 
+def _fetcher(value: str) -> str:
+    if value not in ORDERS:
+        raise fault(f"must be {' or '.join(map(repr, ORDERS))}")
+    return value
+
+
 def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(value)
+    return value
 
 
 Url = Annotated[str, PlainValidator(_url)]
@@ -60,7 +69,7 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]
 
 
 class CaseTable(Table):
-    """One kind of event of a source: [[sources.NAME.events]], or the section's own fields where there is only one."""
+    """One kind of event of a source: [[sources.NAME.events]], or the section's own fields for the only one."""
 
     what: ClassVar[str] = "an event of a source"
     match: ExpressionField | None = None
@@ -69,27 +78,34 @@ class CaseTable(Table):
     occurred_at: ExpressionField | None = None
     metadata: Metadata = Field(default_factory=dict)
     notice: bool = False
-    fetch: Literal["telnyx-porting-order", "didww-order"] | None = None
+    fetch: Annotated[str, AfterValidator(_fetcher)] | None = None
     order: ExpressionField | None = None
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
-        """A case has a number, or asks for its numbers with an order."""
-        if ("fetch" in raw) != ("order" in raw):
-            yield (("order" if "fetch" in raw else "fetch"),), "is required: fetch and order come together"
+        """Check that there is a number or an order to fetch, and that metadata has good names."""
+        together = "is required: fetch and order come together"
+        if "fetch" in raw and "order" not in raw:
+            yield ("order",), together
+        if "order" in raw and "fetch" not in raw:
+            yield ("fetch",), together
         if "number" not in raw and "fetch" not in raw:
             yield (
                 ("number",),
                 "is required: a JMESPath expression that finds the number, or a list, in an event",
             )
         metadata = raw.get("metadata")
-        for key in metadata if isinstance(metadata, Mapping) else ():
+        if not isinstance(metadata, Mapping):
+            return
+        for key in metadata:
             if not 1 <= len(str(key)) <= MAX_METADATA_KEY or not str(key).isprintable():
                 yield ("metadata",), f"has a name that is empty, not printable or over {MAX_METADATA_KEY} characters"
 
     def case(self) -> Case:
-        """The case as the mapping wants it."""
-        fetch = Fetch(self.fetch, self.order) if self.fetch and self.order else None
+        """The case for `map_items`."""
+        fetch: Fetch | None = None
+        if self.fetch and self.order:
+            fetch = Fetch(self.fetch, self.order)
         return Case(
             number=self.number,
             match=self.match,
@@ -102,7 +118,7 @@ class CaseTable(Table):
 
 
 class Answer(Table):
-    """What a delivery that was taken in is answered with; `body` None: the JSON of what became of its numbers."""
+    """The answer to a delivery that was taken in; with `body` None the counts and refusals as JSON."""
 
     what: ClassVar[str] = "an answer"
     status: int = Field(default=200, ge=200, le=299)
@@ -111,7 +127,7 @@ class Answer(Table):
 
 
 class SourceTable(Table):
-    """`[sources.NAME]` over its type's preset. `verify`, `keys` and `api` are read by those whom they concern."""
+    """`[sources.NAME]` over the preset of its type, without `verify`, the keys and `api`."""
 
     what: ClassVar[str] = "a source"
     type: Text

@@ -1,4 +1,4 @@
-"""What a verified delivery says: its body read, its events mapped, all without I/O."""
+"""Reading of a verified delivery: its body is read and its events are mapped, without I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import NumberEvent, parse_event
-from trunkline_producers.sources.presets import Source
-from trunkline_producers.verify import Reason, StandardWebhooks, Unverified, covers_query
+from trunkline_producers.sources.source import Source
+from trunkline_producers.verify import Reason, StandardWebhooks, Unverified
 from trunkline_producers.webhooks.bodies import Unreadable, read_body
 from trunkline_producers.webhooks.cloudevents import faults_of, is_cloudevent, read_cloudevents
 from trunkline_producers.webhooks.expressions import ExpressionFailed
@@ -21,36 +21,46 @@ MAX_ITEMS: Final = 10_000  # events of one request
 
 
 def interpret(source: Source, request: WebhookRequest) -> Mapped:
-    """The delivery's events. Raises Unreadable for a body that is not what its source sends, and Unverified where the
-    body itself does not say who may send."""
+    """The delivery's events.
+
+    Raises Unreadable for a body that is not of the source's format, and Unverified for one that does not name a sender
+    that may send.
+    """
     if source.table.format == "cloudevents" or (not source.cases and is_cloudevent(request)):
         items: list[Any] = at_most(read_cloudevents(request))
         for item in items:
             _check_sender(source, item)
-        return _mapped(source, request, items) if source.cases else _from_cloudevents(source, items)
-    # a query that nobody signed says nothing
-    believed = request if covers_query(source.scheme) else replace(request, url=request.url.partition("?")[0])
+        if source.cases:
+            return _mapped(source, request, items)
+        return _from_cloudevents(source, items)
+    believed = request
+    if not source.scheme.covers_query:  # a query that nobody signed says nothing
+        believed = replace(request, url=request.url.partition("?")[0])
     body = read_body(believed, source.table.format)
     _check_sender(source, body)
     items = _items(source, body)
-    return _mapped(source, request, items) if source.cases else _native(source, request, items)
+    if source.cases:
+        return _mapped(source, request, items)
+    return _native(source, request, items)
 
 
 def native_events(items: list[Any], *, default_source: str) -> tuple[tuple[NumberEvent, ...], tuple[Mistake, ...]]:
-    """trunkline's own events, and what is wrong with the others, each with its place."""
+    """The items that are trunkline's own events, and the mistakes of the others, each with its place."""
     events: list[NumberEvent] = []
     faults: list[Mistake] = []
     for index, item in enumerate(items):
         try:
             events.append(parse_event(item, default_source=default_source))
         except InvalidEvent as invalid:
-            place = f"[{index}]" if len(items) > 1 else ""
+            place = ""
+            if len(items) > 1:
+                place = f"[{index}]"
             faults += [mistake.under(place) for mistake in invalid.mistakes]
     return tuple(events), tuple(faults)
 
 
 def from_cloudevent(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The native event in a CloudEvent: its data, with the envelope's id and time where the data has none of its own.
+    """The native event in a CloudEvent: its data, with the envelope's id and time unless the data has its own.
 
     Raises InvalidEvent.
     """
@@ -65,7 +75,7 @@ def from_cloudevent(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def at_most(items: list[Any]) -> list[Any]:
-    """The same events. Raises Unreadable where they are too many for one request."""
+    """The same events. Raises Unreadable if they are too many for one request."""
     if len(items) > MAX_ITEMS:
         raise Unreadable(f"there are {len(items)} events in one request; {MAX_ITEMS} are the most")
     return items
@@ -80,9 +90,11 @@ def _native(source: Source, request: WebhookRequest, items: list[Any]) -> Mapped
     if isinstance(source.scheme, StandardWebhooks):
         names = (source.scheme.id_header(request),)  # the one that was signed
     header = next((request.headers[name] for name in names if name in request.headers), None)
-    if header is not None:
-        items = [_with_id(item, header, index if len(items) > 1 else None) for index, item in enumerate(items)]
-    return _owned(source, items)
+    if header is None:
+        return _owned(source, items)
+    if len(items) == 1:
+        return _owned(source, [_with_id(items[0], header)])
+    return _owned(source, [_with_id(item, f"{header}#{index}") for index, item in enumerate(items)])
 
 
 def _from_cloudevents(source: Source, items: list[Any]) -> Mapped:
@@ -98,12 +110,12 @@ def _from_cloudevents(source: Source, items: list[Any]) -> Mapped:
 
 
 def _owned(source: Source, items: list[Any]) -> Mapped:
-    """Events under the source's own name: nobody who may speak for one source speaks for another."""
+    """Native events under the source's own name, since a source must not speak for another."""
     events, faults = native_events(items, default_source=source.name)
     allowed: list[NumberEvent] = []
     refused = list(faults)
     for event in events:
-        if fault := None if source.table.may_choose else _overreach(source, event):
+        if fault := _overreach(source, event):
             refused.append(fault)
         else:
             allowed.append(replace(event, source=source.name))
@@ -111,7 +123,9 @@ def _owned(source: Source, items: list[Any]) -> Mapped:
 
 
 def _overreach(source: Source, event: NumberEvent) -> Mistake | None:
-    """What an event asks for that its source may not decide."""
+    """The mistake of an event that sets what its source may not choose, None without one."""
+    if source.table.may_choose:
+        return None
     if event.force:
         return Mistake("force", "is not taken from this source; may_choose = true in its section allows it")
     if source.table.profile not in (None, event.profile) and event.profile is not None:
@@ -120,10 +134,11 @@ def _overreach(source: Source, event: NumberEvent) -> Mistake | None:
     return None
 
 
-def _with_id(item: Any, header: str, index: int | None) -> Any:
+def _with_id(item: Any, event_id: str) -> Any:
+    """The item with this id unless it has one."""
     if not isinstance(item, Mapping) or item.get("event_id") is not None:
         return item
-    return {**item, "event_id": event_id_of(header if index is None else f"{header}#{index}", item)}
+    return {**item, "event_id": event_id_of(event_id, item)}
 
 
 def _check_sender(source: Source, body: Any) -> None:
@@ -139,7 +154,7 @@ def _check_sender(source: Source, body: Any) -> None:
 
 
 def _items(source: Source, body: Any) -> list[Any]:
-    """The events of a body: what `batch` finds, an array's items, or the body as the only one."""
+    """The events of a body: those that `batch` finds, an array's items, or the body as the only one."""
     found = body
     if source.table.batch is not None:
         try:
@@ -148,4 +163,6 @@ def _items(source: Source, body: Any) -> list[Any]:
             raise Unreadable(str(error)) from error
         if found is None:
             raise Unreadable(f"there are no events at {source.table.batch.text}")
-    return at_most(found if isinstance(found, list) else [found])
+    if not isinstance(found, list):
+        found = [found]
+    return at_most(found)

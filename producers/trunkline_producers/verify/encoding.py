@@ -1,4 +1,4 @@
-"""Bytes as the sender sent them: out of headers and URLs as servers decode them, base64, hex and forms."""
+"""Bytes as they were sent: of headers and URLs, which servers decode, of base64, hex and forms."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class Url(NamedTuple):
 
     @property
     def default_port(self) -> str:
-        """The port that the URL's scheme has where none is written."""
-        return "443" if self.scheme.lower() == "https" else "80"
+        """The port of the URL's scheme."""
+        if self.scheme.lower() == "https":
+            return "443"
+        return "80"
 
 
 def octets(text: str) -> bytes:
-    """The bytes of a header or a URL, which servers decode as latin-1; text that can't be that is taken as UTF-8."""
+    """The bytes of a header or a URL, which servers decode as latin-1; other text is taken as UTF-8."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -49,13 +51,14 @@ def octets(text: str) -> bytes:
 
 
 def cut(url: str) -> Url:
-    """A URL in its pieces; what is no absolute URL has everything in its path."""
+    """Cut a URL into its pieces; the path of a relative URL holds everything before the query."""
     found = _URL.fullmatch(url)
     if not found:
         path, mark, query = url.partition("?")
         return Url("", "", "", path, mark + query)
-    authority = _PORT.fullmatch(found["authority"])
-    host, port = (authority["host"], authority["port"] or "") if authority else (found["authority"], "")
+    host, port = found["authority"], ""
+    if authority := _PORT.fullmatch(host):
+        host, port = authority["host"], authority["port"] or ""
     return Url(found["scheme"], host, port, found["path"], found["rest"])
 
 
@@ -65,36 +68,44 @@ def from_base64(text: str) -> bytes | None:
         decoded = b64decode(text, validate=True)
     except ValueError:
         return None
-    return decoded if decoded and b64encode(decoded) == text.encode("ascii") else None
+    if not decoded or b64encode(decoded) != text.encode("ascii"):
+        return None
+    return decoded
 
 
 def from_hex(text: str) -> bytes | None:
     """The bytes of hex in either case, or None for anything else."""
-    return bytes.fromhex(text) if _HEX.fullmatch(text) else None
+    if not _HEX.fullmatch(text):
+        return None
+    return bytes.fromhex(text)
 
 
 def query_fields(request: WebhookRequest) -> Pairs:
-    """The query's fields in their order, decoded. Raises Unverified for far too many of them."""
+    """The query's fields in their order, decoded. Raises Unverified for more than MAX_FIELDS."""
     return _pairs(request.query)
 
 
 def form_fields(request: WebhookRequest) -> Pairs | None:
-    """The fields of a form in their order, decoded; none of an empty body; None where the body is no form."""
+    """The fields of a form in their order, decoded; none of an empty body; None if the body is no form."""
     if request.media_type == FORM:
         return _pairs(request.body.decode("latin-1"))
-    return None if request.body else []
+    if request.body:
+        return None
+    return []
 
 
 def only(pairs: Pairs, name: str) -> bytes | None:
-    """The value of a field; None where it is not there. Raises Unverified where it comes twice."""
+    """The value of a field, None without it. Raises Unverified if it comes twice."""
     values = [value for key, value in pairs if key == name.encode("utf-8")]
     if len(values) > 1:
         raise Unverified(Reason.malformed_signature, f"the field {name} comes more than once")
-    return values[0] if values else None
+    if not values:
+        return None
+    return values[0]
 
 
 def _pairs(text: str) -> Pairs:
-    """latin-1 on both ways loses no byte, however the fields are encoded."""
+    """Decode fields; latin-1 both ways loses no byte, whatever their encoding."""
     try:
         read = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS)
     except ValueError:

@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import hmac
 import json
-import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Final, cast
+from typing import Annotated, ClassVar, Final, Literal, cast
 
+from pydantic import Field, PlainValidator
+
+from trunkline.schema import fault
 from trunkline_producers.verify.encoding import octets
-from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Unverified, active
-from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Window
+from trunkline_producers.verify.scheme import Encoding, Key, Reason, Scheme, Unverified, active
+from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, check_window
 from trunkline_producers.verify.tokens import bearer_token
 from trunkline_producers.webhooks.request import WebhookRequest
 
 DIGESTS: Final = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 
 
-@dataclass(frozen=True, slots=True)
-class Jwt:
-    """RFC 7519, by shared keys alone, so that no public key can be taken for one; `none` does not exist here.
+def _algorithms(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not value or not all(item in list(DIGESTS) for item in value):
+        raise fault(f"must be a list of {', '.join(DIGESTS)}")
+    return tuple(value)
 
-    With `require_payload_hash`, the claim payload_hash must be the body's SHA-256: without it a token says nothing
-    about the body. `max_age_s` is how old `iat` may be, where the vendor sets no `exp`.
+
+class Jwt(Scheme):
+    """RFC 7519 with shared keys alone, so that no public key can pass for one; the algorithm `none` is not known.
+
+    With `require_payload_hash` the claim payload_hash must be the body's SHA-256: without it a token says nothing about
+    the body. `max_age_s` is the greatest age of `iat` in seconds, for vendors that set no `exp`.
     """
 
-    algorithms: tuple[str, ...] = ("HS256",)
-    require_payload_hash: bool = True
-    tolerance_s: float = DEFAULT_TOLERANCE_S
-    max_age_s: float | None = None
-    key_encoding: Encoding | None = None
     challenge: ClassVar[str | None] = "Bearer"
-    uses_url: ClassVar[bool] = False
-    keys_are: ClassVar[KeyKind] = KeyKind.shared
+    scheme: Literal["jwt"] = "jwt"
+    algorithms: Annotated[tuple[str, ...], PlainValidator(_algorithms)] = ("HS256",)
+    require_payload_hash: bool = True
+    tolerance_s: Tolerance = DEFAULT_TOLERANCE_S
+    max_age_s: Annotated[float, Field(gt=0, le=366 * 86400)] | None = None
+    key_encoding: Encoding | None = None
+
+    @property
+    def keys_encoding(self) -> Encoding | None:
+        """The encoding of keys that don't name their own."""
+        return self.key_encoding
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that the token was signed with. Raises Unverified."""
@@ -52,23 +62,25 @@ class Jwt:
         raise Unverified(Reason.bad_signature, "no key signed this token")
 
     def _check(self, claims: Mapping[str, object], request: WebhookRequest, now: float) -> None:
-        expires, begins, issued = (_seconds(claims, name) for name in ("exp", "nbf", "iat"))
-        ahead = Window(math.inf, self.tolerance_s)
-        for moment in (begins, issued):
-            if moment is not None:
-                ahead.check(moment, now)
-        if expires is not None and now - expires > self.tolerance_s:
-            raise Unverified(Reason.stale, "the token has expired")
-        if self.max_age_s is not None:
-            if issued is None:
-                raise Unverified(Reason.missing_timestamp, "the token does not say when it was issued")
-            Window(self.max_age_s, math.inf).check(issued, now)
+        self._check_times(claims, now)
         if self.require_payload_hash:
             claimed = claims.get("payload_hash")
             if not isinstance(claimed, str):
                 raise Unverified(Reason.missing_signature, "the token has no payload_hash")
             if not hmac.compare_digest(octets(claimed.lower()), octets(sha256(request.body).hexdigest())):
                 raise Unverified(Reason.bad_signature, "the token was made for another body")
+
+    def _check_times(self, claims: Mapping[str, object], now: float) -> None:
+        expires, begins, issued = (_seconds(claims, name) for name in ("exp", "nbf", "iat"))
+        for moment in (begins, issued):
+            if moment is not None:
+                check_window(moment, now, future_s=self.tolerance_s)
+        if expires is not None and now - expires > self.tolerance_s:
+            raise Unverified(Reason.stale, "the token has expired")
+        if self.max_age_s is not None:
+            if issued is None:
+                raise Unverified(Reason.missing_timestamp, "the token does not say when it was issued")
+            check_window(issued, now, tolerance_s=self.max_age_s)
 
 
 def _table(segment: str) -> Mapping[str, object]:
@@ -93,7 +105,7 @@ def _from_base64url(segment: str) -> bytes:
 
 
 def _seconds(claims: Mapping[str, object], name: str) -> float | None:
-    """A claim's unix seconds, None where it is not made. Raises Unverified."""
+    """A claim's unix seconds, None without the claim. Raises Unverified."""
     value = claims.get(name)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""From the text of a key to its bytes, for each kind of keys; an error never repeats the text."""
+"""Decoders from the text of a key to its bytes, one for each kind of keys. No error repeats the text."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ def shared(text: str, encoding: Encoding | None, *, public: bool = False) -> Dec
 
 
 def ed25519(text: str, encoding: Encoding | None, *, public: bool = True) -> Decoded:
-    """A public key of 32 bytes, out of whichever of the usual forms it has. Raises ValueError."""
+    """A public key of 32 bytes in any of its usual forms. Raises ValueError."""
     del public
     if "PRIVATE KEY-----" in text:
         raise ValueError(_PRIVATE)
-    lines = [line.strip() for line in text.strip().splitlines() if not line.startswith("-----")]
-    decoded = from_hex("".join(lines)) if encoding == "hex" else _base64("".join(lines))
+    packed = "".join(line.strip() for line in text.strip().splitlines() if not line.startswith("-----"))
+    decode = _base64
+    if encoding == "hex":
+        decode = from_hex
+    decoded = decode(packed)
     if decoded and decoded.startswith(_SPKI_ED25519):
         decoded = decoded.removeprefix(_SPKI_ED25519)
     if decoded is None or len(decoded) != 32:
@@ -61,7 +64,7 @@ def standard(text: str, encoding: Encoding | None, *, public: bool = False) -> D
 
 
 def _base64(text: str) -> bytes | None:
-    """base64 in either alphabet, its padding there or not, lines or none."""
+    """Decode base64 in either alphabet, with or without padding and line breaks; None for anything else."""
     packed = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return b64decode(packed + "=" * (-len(packed) % 4), validate=True)

@@ -1,8 +1,7 @@
-"""The keys of a source: tables of the configuration, decoded as the scheme wants them."""
+"""The keys of a source: tables of the configuration, decoded for its scheme."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Final
@@ -21,12 +20,12 @@ from trunkline.schema import (
     is_reference,
     mistakes_of,
     read_secret,
+    shown_variable,
 )
 from trunkline_producers.verify.key_decoding import DECODERS
 from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Scheme
 
 NO_KEYS: Final = 'must be a list of at least one key, such as [{ env = "NAME" }]'
-_SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 _ASYMMETRIC: Final = {KeyKind.ed25519, KeyKind.standard}
 
 
@@ -37,7 +36,9 @@ def _zoned(moment: datetime) -> datetime:
 
 
 def _public(value: object, info: ValidationInfo) -> str | Secret:
-    return value if isinstance(value, str) and value else read_secret(value, info)
+    if isinstance(value, str) and value:
+        return value
+    return read_secret(value, info)
 
 
 class KeyTable(Table):
@@ -53,21 +54,23 @@ class KeyTable(Table):
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
-        """Either `key` or `public`, and an end after the beginning."""
+        """Check that there is either `key` or `public`, and that the key ends after it begins."""
         if ("key" in raw) == ("public" in raw):
             yield (), 'must have either key = { env = "NAME" } or, for a public key, public = "…"'
         first, last = raw.get("not_before"), raw.get("not_after")
-        if isinstance(first, datetime) and isinstance(last, datetime) and _zones(first, last) and last < first:
+        if not isinstance(first, datetime) or not isinstance(last, datetime):
+            return
+        if first.tzinfo and last.tzinfo and last < first:
             yield ("not_after",), "is before not_before"
 
 
 def read_keys(raw: object, scheme: Scheme, place: str, *, need_secrets: bool) -> tuple[tuple[Key, ...], list[Mistake]]:
-    """The keys and every mistake, each under `place`; raises nothing.
+    """The keys and every mistake, each under `place`. Raises nothing.
 
-    A secret whose value is empty is not set: a mistake with `need_secrets`, else that key is left out.
+    An empty secret counts as not set: a mistake with `need_secrets`, else that key is left out.
     """
     if scheme.keys_are is KeyKind.none:
-        return (), [Mistake(place, 'must not be there with scheme = "none"')] if raw else []
+        return (), _no_key_is_used(raw, place)
     if not isinstance(raw, list | tuple) or not raw:
         return (), [Mistake(place, NO_KEYS)]
     keys: dict[str, Key] = {}
@@ -79,55 +82,63 @@ def read_keys(raw: object, scheme: Scheme, place: str, *, need_secrets: bool) ->
             key = _key(table, scheme, f"keys[{index}]", need_secrets=need_secrets)
         except ValidationError as error:
             mistakes += mistakes_of(error, where)
+            continue
         except ValueError as error:
             mistakes.append(Mistake(where, str(error)))
-        else:
-            if key and key.id in keys:
-                mistakes.append(Mistake(where, "has the id of another key; give it an id of its own"))
-            elif key:
-                keys[key.id] = key
+            continue
+        if key and keys.setdefault(key.id, key) is not key:
+            mistakes.append(Mistake(where, "has the id of another key; give it an id of its own"))
     return tuple(keys.values()), mistakes
+
+
+def _no_key_is_used(raw: object, place: str) -> list[Mistake]:
+    if not raw:
+        return []
+    return [Mistake(place, 'must not be there with scheme = "none"')]
 
 
 def _as_table(item: object) -> object:
     if isinstance(item, str):
         raise ValueError(NOT_A_REFERENCE)  # noqa: TRY004 - a mistake in the file, not in the code
-    bare = isinstance(item, Secret) or (isinstance(item, Mapping) and is_reference(item))
-    return {"key": item} if bare else item
+    if isinstance(item, Secret) or (isinstance(item, Mapping) and is_reference(item)):
+        return {"key": item}
+    return item
 
 
 def _key(table: KeyTable, scheme: Scheme, fallback: str, *, need_secrets: bool) -> Key | None:
-    """The key of a table, None where its secret is not set. Raises ValueError, which says what to do."""
-    given = table.key if table.public is None else table.public
+    """The key of a table, None if its secret is not set. Raises ValueError, which says what to do."""
     public = table.public is not None
     if public and scheme.keys_are not in _ASYMMETRIC:
         raise ValueError('must be a secret: this scheme has no public keys; write key = { env = "NAME" }')
-    text = given.value.get_secret_value() if isinstance(given, Secret) else given or ""
-    if isinstance(given, Secret) and not text:
-        if need_secrets:
+    given = table.public or table.key
+    if isinstance(given, Secret):
+        text, identity = given.value.get_secret_value(), given.ref.partition(":")[2]
+        if not text and need_secrets:
             raise ValueError(_unset(given))
+    else:
+        text, identity = _in_clear(str(given), scheme), fallback
+    if not text:
         return None
-    if isinstance(table.public, str) and scheme.keys_are is KeyKind.standard and not text.startswith("whpk_"):
+    decoded, public = DECODERS[scheme.keys_are](text, table.encoding or scheme.keys_encoding, public=public)
+    return Key(table.id or identity, decoded, _seconds(table.not_before), _seconds(table.not_after), public)
+
+
+def _in_clear(text: str, scheme: Scheme) -> str:
+    """The text of a public key that stands in the file. Raises ValueError if it may be a secret."""
+    if scheme.keys_are is KeyKind.standard and not text.startswith("whpk_"):
         raise ValueError('must begin with whpk_, as public keys do here; a secret is { env = "NAME" }')
-    decoded, public = DECODERS[scheme.keys_are](text, table.encoding or scheme.key_encoding, public=public)
-    identity = table.id or (given.ref.partition(":")[2] if isinstance(given, Secret) else fallback)
-    return Key(identity, decoded, _seconds(table.not_before), _seconds(table.not_after), public)
+    return text
 
 
 def _unset(secret: Secret) -> str:
-    """What to set. Where somebody wrote the secret itself in place of its name, it is not repeated."""
+    """The sentence that says what to set."""
     kind, _, name = secret.ref.partition(":")
     if kind == "file":
         return "the file of this key can't be read or is empty; write the key into it"
-    named = (
-        f"the environment variable {name}" if _SURELY_A_NAME.fullmatch(name) else "the environment variable named here"
-    )
-    return f"{named} is not set; set it"
+    return f"{shown_variable(name)} is not set; set it"
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
-
-
-def _zones(*moments: datetime) -> bool:
-    return all(moment.tzinfo for moment in moments)
+    if moment is None:
+        return None
+    return moment.timestamp()

@@ -1,21 +1,37 @@
-"""What every way of verifying a webhook promises: keys in, the key that matched out, one error with a reason."""
+"""The base of all verification schemes: a table of the configuration that verifies requests with keys."""
 
 from __future__ import annotations
 
+import re
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hmac import compare_digest
-from typing import Literal, Protocol
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import AfterValidator
 
 from trunkline.errors import TrunklineError
+from trunkline.schema import Table, fault
 from trunkline_producers.webhooks.request import WebhookRequest
 
 Encoding = Literal["utf8", "hex", "base64"]
 
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
+
+
+def _header(text: str) -> str:
+    if not _HEADER.fullmatch(text):
+        raise fault("must be the name of a header, such as X-Signature")
+    return text.lower()
+
+
+Header = Annotated[str, AfterValidator(_header)]
+
 
 class Reason(StrEnum):
-    """Why a request was not believed. Credentials and tokens count as signatures here."""
+    """The reason for not believing a request. Credentials and tokens count as signatures."""
 
     missing_signature = "missing_signature"
     malformed_signature = "malformed_signature"
@@ -27,7 +43,7 @@ class Reason(StrEnum):
 
 
 class Unverified(TrunklineError):
-    """A request that can't be shown to come from its source. The sentence never holds what was sent, nor a secret."""
+    """A request that was not verified. The sentence holds neither what was sent nor a secret."""
 
     def __init__(self, reason: Reason, sentence: str) -> None:
         super().__init__(sentence)
@@ -35,7 +51,7 @@ class Unverified(TrunklineError):
 
 
 class KeyKind(StrEnum):
-    """What the keys of a scheme are, and so how they are written in the configuration."""
+    """The kind of a scheme's keys, which says how they are written in the configuration."""
 
     shared = "shared"  # both sides have it: text, hex or base64
     ed25519 = "ed25519"  # a public key: 32 bytes in base64 or hex, or SPKI in PEM or base64
@@ -53,37 +69,43 @@ class Key:
     not_after: float | None = None
     public: bool = False
 
+    def counts_at(self, now: float) -> bool:
+        """True within `not_before` and `not_after`."""
+        begun = self.not_before is None or self.not_before <= now
+        return begun and (self.not_after is None or now <= self.not_after)
 
-class Scheme(Protocol):
-    """One source's way of showing that a request is its own."""
 
-    @property
-    def challenge(self) -> str | None:
-        """What WWW-Authenticate says in a 401, where the scheme has such a header."""
+class Scheme(Table):
+    """One way of verifying requests: a table `verify`, whose field `scheme` names it."""
+
+    what: ClassVar[str] = "verify with this scheme"
+    challenge: ClassVar[str | None] = None  # WWW-Authenticate of a 401, None without one
+    keys_are: ClassVar[KeyKind] = KeyKind.shared
+    scheme: str
 
     @property
     def uses_url(self) -> bool:
-        """Whether the sender signed the URL as it knows it, so that the public URL must be configured."""
+        """True if the sender signs the URL as it knows it, so that the public URL must be configured."""
+        return False
 
     @property
-    def keys_are(self) -> KeyKind:
-        """What kind of keys `read_keys` is to decode."""
+    def covers_query(self) -> bool:
+        """True if the query is as trustworthy as the body: both are signed, or both came with the key."""
+        return self.uses_url
 
     @property
-    def key_encoding(self) -> Encoding | None:
-        """How the sender shows its keys, for keys that don't say it themselves."""
+    def keys_encoding(self) -> Encoding | None:
+        """The encoding of keys that don't name their own."""
+        return None
 
+    @abstractmethod
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
-        """The key that matched; `now` in unix seconds. Raises Unverified, and nothing else, whatever was sent."""
+        """The key that matched; `now` is in unix seconds. Raises Unverified and nothing else, whatever was sent."""
 
 
 def active(keys: Iterable[Key], now: float) -> list[Key]:
-    """The keys that count at `now`. Raises Unverified where there is none."""
-    counting = [
-        key
-        for key in keys
-        if (key.not_before is None or key.not_before <= now) and (key.not_after is None or now <= key.not_after)
-    ]
+    """The keys that count at `now`. Raises Unverified if there is none."""
+    counting = [key for key in keys if key.counts_at(now)]
     if not counting:
         raise Unverified(
             Reason.bad_signature,
@@ -93,7 +115,7 @@ def active(keys: Iterable[Key], now: float) -> list[Key]:
 
 
 def matching(sent: bytes, keys: Iterable[Key], now: float, *, what: str) -> Key:
-    """The key that is itself what was sent, as with tokens and passwords. Raises Unverified."""
+    """The key that equals `sent`, a token or a password; `what` names it in the error. Raises Unverified."""
     for key in active(keys, now):
         if compare_digest(sent, key.secret):
             return key

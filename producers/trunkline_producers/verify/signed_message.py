@@ -1,4 +1,4 @@
-"""The bytes that a signature is made over: parts put together, or a vendor's own form of URL and fields."""
+"""The message that is signed: parts one after the other, or a vendor's own form of URL and fields."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ PLAIN: Final[Mapping[str, Callable[[WebhookRequest, str, bytes], bytes]]] = {
     "key": lambda _request, _stamp, key: key,
 }
 NAMED: Final = ("header", "query")
+_KNOWN: Final = ", ".join(f"{{{each}}}" for each in (*PLAIN, *(f"{each}:NAME" for each in NAMED)))
 _HOLE: Final = re.compile(r"(\{[^{}]*\})")
 
 
 class Message(Protocol):
-    """What was signed, which may be one of several things where vendors differ about it."""
+    """A signed message, which may have several candidates if vendors differ about its form."""
 
     @property
     def uses_url(self) -> bool:
-        """Whether the URL is part of it."""
+        """True if the URL is part of it."""
 
     def holds(self, *names: str) -> bool:
-        """Whether any of these parts is in it."""
+        """True if any of these parts is in it."""
 
     def candidates(self, request: WebhookRequest, stamp: str, key: bytes) -> Iterator[bytes]:
-        """What may have been signed. Raises Unverified where a part of it was not sent."""
+        """Yield the bytes that may have been signed. Raises Unverified if a part of them was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,24 @@ class Part:
     name: str
     argument: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """The name of the piece, with its argument if it takes one."""
+        if self.name in NAMED:
+            return f"{self.name}:{self.argument}"
+        return self.name
+
     def value(self, request: WebhookRequest, stamp: str, key: bytes) -> bytes:
-        """The bytes of this piece. Raises Unverified where they were not sent."""
+        """The bytes of this piece. Raises Unverified if they were not sent."""
         if not self.name:
             return self.argument.encode("utf-8")
         if plain := PLAIN.get(self.name):
             return plain(request, stamp, key)
-        if self.name == "header":
-            text = request.headers.get(self.argument)
-            found = None if text is None else octets(text)
-        else:
+        found: bytes | None = None
+        if self.name == "query":
             found = only(query_fields(request), self.argument)
+        elif self.argument in request.headers:
+            found = octets(request.headers[self.argument])
         if found is None:
             raise Unverified(Reason.missing_signature, f"the {self.name} {self.argument} is signed and was not sent")
         return found
@@ -73,13 +81,12 @@ class Parts:
 
     @property
     def uses_url(self) -> bool:
-        """Whether the whole URL is one of the parts."""
+        """True if the whole URL is one of the parts."""
         return self.holds("url")
 
     def holds(self, *names: str) -> bool:
-        """Whether any of these is among the parts; a header or query field is `header:x-name`."""
-        mine = {f"{part.name}:{part.argument}" if part.name in NAMED else part.name for part in self.parts}
-        return not mine.isdisjoint(names)
+        """True if any of these is among the parts; a header or query field is `header:x-name`."""
+        return any(part.full_name in names for part in self.parts)
 
     def candidates(self, request: WebhookRequest, stamp: str, key: bytes) -> Iterator[bytes]:
         """The one message that these parts make."""
@@ -98,17 +105,17 @@ class Canonical:
         return True
 
     def holds(self, *names: str) -> bool:
-        """Body and URL, as far as the vendor signs them."""
+        """True for the body and the URL, which every vendor's form covers as far as it can."""
         return not {"body", "url"}.isdisjoint(names)
 
     def candidates(self, request: WebhookRequest, stamp: str, key: bytes) -> Iterator[bytes]:
-        """Every way in which the vendor is known to write the URL."""
+        """Yield the message with the URL in every form that the vendor is known to write."""
         del stamp, key
         yield from FORMS[self.name](request)
 
 
 def read_message(value: object) -> Message:
-    """`signed` as it is configured: a list of parts, or the name of a form. Raises ValueError with what is wrong."""
+    """Read the setting `signed`: a list of parts, or the name of a form. Raises ValueError with the mistake."""
     if isinstance(value, str):
         if value in FORMS:
             return Canonical(value)
@@ -124,12 +131,10 @@ def _part(piece: str) -> Part:
             raise ValueError("has a brace without its fellow")
         return Part("", piece)
     name, colon, argument = piece[1:-1].partition(":")
-    if name in NAMED and argument:
-        return Part(name, argument.lower() if name == "header" else argument)
+    if name == "header" and argument:
+        return Part(name, argument.lower())
+    if name == "query" and argument:
+        return Part(name, argument)
     if name in PLAIN and not colon:
         return Part(name)
-    known = [*PLAIN, *(f"{each}:NAME" for each in NAMED)]
-    raise ValueError(
-        f"has a part that does not exist; there are {', '.join(f'{{{each}}}' for each in known)}"
-        f"{did_you_mean(name, [*PLAIN, *NAMED])}"
-    )
+    raise ValueError(f"has a part that does not exist; there are {_KNOWN}{did_you_mean(name, [*PLAIN, *NAMED])}")

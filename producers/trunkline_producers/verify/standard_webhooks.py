@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from trunkline_producers.verify.encoding import from_base64, octets
-from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Unverified, active
-from trunkline_producers.verify.signatures import MAX_SIGNATURES, ed25519_made, equals_one
-from trunkline_producers.verify.timestamps import DEFAULT_WINDOW, Window, read_stamp
+from trunkline_producers.verify.scheme import Key, KeyKind, Reason, Scheme, Unverified, active
+from trunkline_producers.verify.signatures import ed25519_made, equals_one
+from trunkline_producers.verify.signed import MAX_SIGNATURES
+from trunkline_producers.verify.timestamps import DEFAULT_TOLERANCE_S, Tolerance, check_window, read_stamp
 from trunkline_producers.webhooks.request import WebhookRequest
 
 FAMILIES: Final = ("webhook", "svix")
 
 
-@dataclass(frozen=True, slots=True)
-class StandardWebhooks:
+class StandardWebhooks(Scheme):
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 
-    window: Window = DEFAULT_WINDOW
-    challenge: ClassVar[str | None] = None
-    uses_url: ClassVar[bool] = False
-    key_encoding: ClassVar[Encoding | None] = None
     keys_are: ClassVar[KeyKind] = KeyKind.standard
+    scheme: Literal["standard-webhooks"] = "standard-webhooks"
+    tolerance_s: Tolerance = DEFAULT_TOLERANCE_S
+    future_s: Tolerance = DEFAULT_TOLERANCE_S
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that one of the signatures was made with. Raises Unverified."""
@@ -34,13 +32,13 @@ class StandardWebhooks:
         message = octets(identity) + b"." + octets(stamp.text) + b"." + request.body
         for key in active(keys, now):
             if _made(signatures, message, key):
-                self.window.check(stamp.at, now)
+                check_window(stamp.at, now, tolerance_s=self.tolerance_s, future_s=self.future_s)
                 return key
         raise Unverified(Reason.bad_signature, "no key made any of these signatures over this request")
 
     @staticmethod
     def id_header(request: WebhookRequest) -> str:
-        """The header whose id is part of what was signed."""
+        """The header whose id is signed."""
         return f"{_family(request)}-id"
 
 
@@ -60,7 +58,7 @@ def _headers(request: WebhookRequest) -> tuple[str, str, str]:
 
 
 def _by_version(header: str) -> dict[str, list[bytes]]:
-    """The signatures of each version that we know. Raises Unverified where none is in its form."""
+    """The signatures by version, v1 and v1a. Raises Unverified if there is none of either."""
     found: dict[str, list[bytes]] = {"v1": [], "v1a": []}
     for item in header.split(" ")[:MAX_SIGNATURES]:
         version, _, text = item.rstrip(",").partition(",")  # a header that came twice has a comma between

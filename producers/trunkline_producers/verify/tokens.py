@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote_to_bytes
 
+from trunkline.schema import Fault, Text
 from trunkline_producers.verify.encoding import FORM, cut, from_base64, octets, only, query_fields
-from trunkline_producers.verify.scheme import Encoding, Key, KeyKind, Reason, Scheme, Unverified, active, matching
+from trunkline_producers.verify.scheme import Header, Key, KeyKind, Reason, Scheme, Unverified, active, matching
 from trunkline_producers.webhooks.bodies import Unreadable, read_form, read_json
-from trunkline_producers.webhooks.expressions import Expression, ExpressionFailed
+from trunkline_producers.webhooks.expressions import ExpressionFailed, ExpressionField
 from trunkline_producers.webhooks.request import WebhookRequest
 
 UNVERIFIED_KEY: Final = Key("none", b"")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """What these schemes have in common."""
+class TokenScheme(Scheme):
+    """The sender sends the key itself, for the whole request."""
 
-    challenge: ClassVar[str | None] = None
-    uses_url: ClassVar[bool] = False
-    key_encoding: ClassVar[Encoding | None] = None
-    keys_are: ClassVar[KeyKind] = KeyKind.shared
+    @property
+    def covers_query(self) -> bool:
+        """Always true: the query came with the key."""
+        return True
 
 
-@dataclass(frozen=True, slots=True)
-class Basic(_Token):
+class Basic(TokenScheme):
     """A user and a password (RFC 7617), in UTF-8; the keys are the passwords."""
 
-    username: str
     challenge: ClassVar[str | None] = 'Basic realm="trunkline"'
+    scheme: Literal["basic"] = "basic"
+    username: Text
+
+    @classmethod
+    def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
+        """Check that the user holds no colon."""
+        if ":" in str(raw.get("username", "")):
+            yield ("username",), "must not hold a colon, which HTTP has between user and password"
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that is the password. Raises Unverified."""
@@ -47,23 +53,23 @@ class Basic(_Token):
         return found[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Bearer(_Token):
+class Bearer(TokenScheme):
     """`Authorization: Bearer …` (RFC 6750)."""
 
     challenge: ClassVar[str | None] = "Bearer"
+    scheme: Literal["bearer"] = "bearer"
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that was sent. Raises Unverified."""
         return matching(octets(bearer_token(request)), keys, now, what="the bearer token")
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderKey(_Token):
+class HeaderKey(TokenScheme):
     """A header that holds the key, after `prefix`."""
 
-    header: str
-    prefix: str = ""
+    scheme: Literal["header-key"] = "header-key"
+    header: Header
+    prefix: Text = ""
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that was sent. Raises Unverified."""
@@ -72,21 +78,21 @@ class HeaderKey(_Token):
             raise Unverified(Reason.missing_signature, f"the header {self.header} is missing")
         if not text.startswith(self.prefix):
             raise Unverified(Reason.malformed_signature, f"the header {self.header} does not begin with its prefix")
-        return matching(octets(text[len(self.prefix) :]), keys, now, what=f"the header {self.header}")
+        return matching(octets(text.removeprefix(self.prefix)), keys, now, what=f"the header {self.header}")
 
 
-@dataclass(frozen=True, slots=True)
-class BodyToken(_Token):
-    """A field of the body, JSON or a form, that holds the key. (XML takes longer than strangers may ask for.)"""
+class BodyToken(TokenScheme):
+    """A field of the body, JSON or a form, that holds the key. XML takes too long to read before it is verified."""
 
-    token: Expression
+    scheme: Literal["body-token"] = "body-token"
+    token: ExpressionField
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that was sent. Raises Unverified."""
-        try:
-            value = self.token.search(_fields(request)) if request.body else None
-        except (Unreadable, ExpressionFailed):
-            value = None
+        value = None
+        if request.body:
+            with suppress(Unreadable, ExpressionFailed):
+                value = self.token.search(_fields(request))
         if value is None or value == "":
             raise Unverified(Reason.missing_signature, f"the body has no {self.token.text}")
         if not isinstance(value, str):
@@ -94,28 +100,32 @@ class BodyToken(_Token):
         return matching(value.encode("utf-8", "surrogatepass"), keys, now, what=f"the body's {self.token.text}")
 
 
-@dataclass(frozen=True, slots=True)
-class UrlToken(_Token):
-    """A query field that holds the key, or, with no `parameter`, what follows /hooks/{source}/ in the path."""
+class PathToken(TokenScheme):
+    """The key follows /hooks/{source}/ at the end of the path."""
 
-    parameter: str = ""
+    scheme: Literal["path-token"] = "path-token"
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """The key that was sent. Raises Unverified."""
-        sent = only(query_fields(request), self.parameter) if self.parameter else _last_segment(request)
-        if not sent:
-            raise Unverified(Reason.missing_signature, "the URL has no token")
-        return matching(sent, keys, now, what="the URL's token")
+        return _url_key(_last_segment(request), keys, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Unsigned:
+class QueryToken(TokenScheme):
+    """A field of the query that holds the key."""
+
+    scheme: Literal["query-token"] = "query-token"
+    parameter: Text = "token"
+
+    def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
+        """The key that was sent. Raises Unverified."""
+        return _url_key(only(query_fields(request), self.parameter), keys, now)
+
+
+class Unsigned(TokenScheme):
     """No verification at all, for sources behind something else that verifies."""
 
-    challenge: ClassVar[str | None] = None
-    uses_url: ClassVar[bool] = False
-    key_encoding: ClassVar[Encoding | None] = None
     keys_are: ClassVar[KeyKind] = KeyKind.none
+    scheme: Literal["none"] = "none"
 
     def verify(self, request: WebhookRequest, keys: Sequence[Key], now: float) -> Key:
         """Always the same key, whose id is "none"."""
@@ -123,13 +133,8 @@ class Unsigned:
         return UNVERIFIED_KEY
 
 
-def covers_query(scheme: Scheme) -> bool:
-    """Whether the query is to be believed as the body is: both are signed, or both came with the key."""
-    return scheme.uses_url or isinstance(scheme, _Token | Unsigned)
-
-
 def bearer_token(request: WebhookRequest) -> str:
-    """What follows `Bearer`. Raises Unverified."""
+    """The credentials after `Bearer`. Raises Unverified."""
     return _credentials(request, "bearer")
 
 
@@ -141,9 +146,19 @@ def _credentials(request: WebhookRequest, scheme: Literal["basic", "bearer"]) ->
 
 
 def _fields(request: WebhookRequest) -> Any:
-    return read_form(request.body) if request.media_type == FORM else read_json(request.body)
+    if request.media_type == FORM:
+        return read_form(request.body)
+    return read_json(request.body)
+
+
+def _url_key(sent: bytes | None, keys: Sequence[Key], now: float) -> Key:
+    if not sent:
+        raise Unverified(Reason.missing_signature, "the URL has no token")
+    return matching(sent, keys, now, what="the URL's token")
 
 
 def _last_segment(request: WebhookRequest) -> bytes | None:
     segments = cut(request.url).path.split("/")
-    return unquote_to_bytes(octets(segments[-1])) if len(segments) > 2 and segments[-3] == "hooks" else None
+    if len(segments) < 3 or segments[-3] != "hooks":
+        return None
+    return unquote_to_bytes(octets(segments[-1]))

@@ -1,4 +1,4 @@
-"""What vendors sign who sign the URL together with the fields of a form, each in a form of its own."""
+"""Messages of the vendors that sign the URL together with the fields of a form."""
 
 from __future__ import annotations
 

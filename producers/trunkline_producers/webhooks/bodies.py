@@ -1,4 +1,4 @@
-"""Bodies: the bytes of a webhook become JSON-like data, whatever their format, or are refused with a reason."""
+"""Readers of webhook bodies: bytes in any of the formats become JSON-like data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class Unreadable(TrunklineError):
 
 
 def read_body(request: WebhookRequest, format: Format = "auto") -> Any:
-    """The body as JSON-like data; a form is name → value, XML element → content, lists where one came several times.
+    """The body as JSON-like data: a form as name → value, XML as element → content, lists for repeated names.
 
     "auto" goes by the Content-Type; a request without a body is read from its query. Raises Unreadable.
     """
-    chosen = _by_type(request) if format == "auto" else format
-    match chosen:
+    if format == "auto":
+        format = _by_type(request)
+    match format:
         case "form":
             return read_form(request.body or request.query.encode("utf-8", "replace"))
         case "xml":
@@ -41,9 +42,10 @@ def read_json(body: bytes) -> Any:
     """JSON in UTF-8 (UTF-16 and UTF-32 too). Raises Unreadable."""
     try:
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise Unreadable(f"the body is not JSON{where}") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"the body is not JSON (line {error.lineno}, column {error.colno})") from None
+    except (ValueError, RecursionError):
+        raise Unreadable("the body is not JSON") from None
 
 
 def read_form(body: bytes) -> dict[str, Any]:
@@ -59,16 +61,20 @@ def read_form(body: bytes) -> dict[str, Any]:
 
 
 def read_xml(body: bytes) -> dict[str, Any]:
-    """XML without DTD and entities: {root: content}, names without namespaces; an element's content is its text, or
-    its children by name, a list where a name comes several times. Attributes are left out. Raises Unreadable."""
+    """XML without DTD and entities: {root: content}, names without namespaces. Raises Unreadable.
+
+    An element's content is its text or its children by name, a list if a name comes several times. Attributes are left
+    out.
+    """
     try:
         root = fromstring(body, forbid_dtd=True)
         return {_local(root.tag): _content(root, 0)}
     except DefusedXmlException:
         raise Unreadable("the body is XML with a DTD or entities, which are not accepted") from None
     except (ParseError, ValueError, LookupError, RecursionError, TypeError) as error:
-        position = getattr(error, "position", None)
-        where = f" (line {position[0]}, column {position[1]})" if position else ""
+        where = ""
+        if position := getattr(error, "position", None):
+            where = f" (line {position[0]}, column {position[1]})"
         raise Unreadable(f"the body is not XML{where}") from None
 
 

@@ -22,7 +22,7 @@ _JSON: Final = re.compile(r"(?:application|text)/(?:[\w.+-]+\+)?json", re.ASCII 
 
 
 def is_cloudevent(request: WebhookRequest) -> bool:
-    """Whether the request says that it carries CloudEvents, in any of the three modes."""
+    """True if the request's headers announce CloudEvents, in any of the three modes."""
     return request.media_type.startswith(STRUCTURED) or "ce-specversion" in request.headers
 
 
@@ -48,12 +48,14 @@ def read_cloudevents(request: WebhookRequest) -> list[dict[str, Any]]:
 
 
 def faults_of(event: Mapping[str, Any]) -> str | None:
-    """What makes an event no CloudEvent, as a sentence; None for one that is."""
+    """The mistake that makes an event no CloudEvent, as a sentence; None without one."""
     for name in REQUIRED:
         value = event.get(name)
         if not isinstance(value, str) or not value:
             return f"the CloudEvent has no {name}"
-    return None if event["specversion"] == "1.0" else "the CloudEvent's specversion is not 1.0"
+    if event["specversion"] != "1.0":
+        return "the CloudEvent's specversion is not 1.0"
+    return None
 
 
 def _as_json(kind: str, body: bytes) -> Any:

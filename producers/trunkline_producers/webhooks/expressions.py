@@ -31,7 +31,9 @@ class ExpressionFailed(TrunklineError):
 class _Functions(functions.Functions):  # type: ignore[misc]  # jmespath has no types
     @functions.signature({"types": ["string", "null"]})  # type: ignore[untyped-decorator]  # jmespath has no types
     def _func_fold(self, text: str | None) -> str | None:
-        return None if text is None else re.sub(r"[-\s]+", "_", text.strip()).lower()
+        if text is None:
+            return None
+        return re.sub(r"[-\s]+", "_", text.strip()).lower()
 
 
 _OPTIONS: Final = jmespath.Options(custom_functions=_Functions())
@@ -46,7 +48,7 @@ class Expression:
     parsed: Any = field(compare=False, repr=False)
 
     def search(self, data: Any) -> Any:
-        """What the expression finds in JSON-like data, None for nothing. Raises ExpressionFailed."""
+        """The value that the expression finds in JSON-like data, None for nothing. Raises ExpressionFailed."""
         try:
             if _PATH.fullmatch(self.text):
                 return _walked(self.text, data)

@@ -1,18 +1,17 @@
-"""Mapping: what a webhook says becomes number events, by the cases its source is configured with."""
+"""Maps the items of a webhook to number events, by the cases of its source."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 
 from trunkline.errors import InvalidEvent, Mistake
 from trunkline.events.event import (
-    EPOCH,
     MAX_EVENT_ID,
     MAX_METADATA_BYTES,
     MAX_METADATA_KEYS,
@@ -22,18 +21,17 @@ from trunkline.events.event import (
     may_exceed,
     metadata_json,
 )
+from trunkline.text import LONE_SURROGATE, UNSTORABLE
+from trunkline.timestamps import EPOCH, plausible, read_iso
 from trunkline_producers.webhooks.expressions import Expression, ExpressionFailed
 
 MAX_WEBHOOK_NUMBERS: Final = 100_000  # of one webhook
 NUMBER_CEILING: Final = 10**30  # the longest number has 15 digits
-_UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-_LONG_FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class EventId:
-    """Where an event's id is: an expression (a list's parts are joined), or a header; neither: made of the content."""
+    """Place of an event's id: an expression (a list's parts are joined), a header, or a hash of the item."""
 
     expression: Expression | None = None
     header: str | None = None
@@ -41,7 +39,7 @@ class EventId:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A webhook that only names an order: who asks the carrier for its numbers, and where the order's id is."""
+    """Look-up of an order's numbers: the name of the fetcher, and the place of the order's id."""
 
     fetcher: str
     order: Expression
@@ -72,14 +70,16 @@ class Thin:
     event: NumberEvent
 
     def with_numbers(self, numbers: Sequence[str]) -> tuple[NumberEvent, ...]:
-        """The event (or several, where there are very many numbers), once its numbers are known."""
+        """The event with its numbers, as several events if there are more than one event may have."""
         return tuple(_split(self.event, tuple(numbers)))
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of a webhook: events to store, orders to fetch, numbers on their way out, how many events no case
-    is for, and what could not be understood, each with its place."""
+    """Result of mapping a webhook: `events` to store, `thin` ones whose numbers are to be fetched, numbers `leaving`.
+
+    `ignored` counts the items that no case matches; `faults` are the mistakes, each at its place.
+    """
 
     events: tuple[NumberEvent, ...] = ()
     thin: tuple[Thin, ...] = ()
@@ -88,18 +88,9 @@ class Mapped:
     faults: tuple[Mistake, ...] = ()
 
 
-@dataclass(slots=True)
-class _Result:
-    events: list[NumberEvent] = field(default_factory=list)
-    thin: list[Thin] = field(default_factory=list)
-    leaving: list[str] = field(default_factory=list)
-    ignored: int = 0
-    faults: list[Mistake] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What an item has from its delivery; `suffix` tells items apart whose id is a header of the whole delivery."""
+    """Context of an item in its delivery; `suffix` tells items apart whose id is a header of the whole delivery."""
 
     source: str
     headers: Mapping[str, str]
@@ -109,23 +100,35 @@ class _About:
 def map_items(
     items: Sequence[Any], cases: Sequence[Case], *, source: str, headers: Mapping[str, str] | None = None
 ) -> Mapped:
-    """Every item by the first case that matches it. Raises nothing: what can't be understood is in `faults`."""
-    found = _Result()
+    """Map every item by the first case that matches it. Raises nothing: mistakes are in `faults`."""
+    parts = []
     for index, item in enumerate(items):
-        place = f"[{index}]" if len(items) > 1 else ""
-        about = _About(source, headers or {}, f"#{index}" if len(items) > 1 else "")
+        place, suffix = "", ""
+        if len(items) > 1:
+            place, suffix = f"[{index}]", f"#{index}"
         try:
-            case = next((case for case in cases if case.match is None or _holds(case.match.search(item))), None)
-            _map_item(item, case, about, found)
+            parts.append(_map_item(item, cases, _About(source, headers or {}, suffix)))
         except ExpressionFailed as error:
-            found.faults.append(Mistake(place, str(error)))
+            parts.append(Mapped(faults=(Mistake(place, str(error)),)))
         except InvalidEvent as invalid:
-            found.faults += [mistake.under(place) for mistake in invalid.mistakes]
-    return Mapped(tuple(found.events), tuple(found.thin), tuple(found.leaving), found.ignored, tuple(found.faults))
+            parts.append(Mapped(faults=tuple(mistake.under(place) for mistake in invalid.mistakes)))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Mapped]) -> Mapped:
+    if len(parts) == 1:
+        return parts[0]
+    return Mapped(
+        events=tuple(chain.from_iterable(part.events for part in parts)),
+        thin=tuple(chain.from_iterable(part.thin for part in parts)),
+        leaving=tuple(chain.from_iterable(part.leaving for part in parts)),
+        ignored=sum(part.ignored for part in parts),
+        faults=tuple(chain.from_iterable(part.faults for part in parts)),
+    )
 
 
 def numbers_in(value: object) -> Iterator[str]:
-    """The numbers that an expression found: text, a whole number, or lists of them. Raises InvalidEvent."""
+    """Yield the numbers that an expression found: text, a whole number, or lists of them. Raises InvalidEvent."""
     waiting = [value]
     while waiting:
         found = waiting.pop()
@@ -140,24 +143,23 @@ def numbers_in(value: object) -> Iterator[str]:
 
 
 def moment(value: object) -> datetime | None:
-    """A time as sources write it: RFC 3339 (without an offset it is UTC), or seconds or milliseconds since 1970.
+    """A time in UTC from RFC 3339 (without an offset it is UTC), or from seconds or milliseconds since 1970.
 
-    None for what is no time: a number is worth more than its time.
+    None for anything else: an event without its time is better than none.
     """
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.isascii() or not text.isdigit():
+            return plausible(read_iso(text))
+        value = int(text[:20])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            read = EPOCH + timedelta(seconds=value / 1000 if value > 1e11 else value)
-        elif isinstance(value, str):
-            text = value.strip()
-            if text.isascii() and text.isdigit():
-                return moment(int(text[:20]))
-            parsed = datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text))
-            read = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-        else:
-            return None
+        if value > 1e11:
+            return plausible(EPOCH + timedelta(seconds=value / 1000))
+        return plausible(EPOCH + timedelta(seconds=value))
     except (ValueError, OverflowError):
         return None
-    return read if read >= EPOCH and read.year < datetime.max.year else None
 
 
 def event_id_of(found: object, item: object) -> str:
@@ -166,16 +168,25 @@ def event_id_of(found: object, item: object) -> str:
     A colon within a part that another follows is escaped, so that different parts never make the same id. Where a part
     is missing the hash stands in for it: what is left may be the same for events that are not.
     """
-    parts = found if isinstance(found, list) else [found]
-    texts = ["" if part is None else part if isinstance(part, str) else _canonical(part) for part in parts]
+    if not isinstance(found, list):
+        found = [found]
+    texts = [_as_text(part) for part in found]
     if not any(texts):
         return _content_id(item)
     if not all(texts):
         texts.append(_content_id(item))
     text = ":".join([*(part.replace("\\", "\\\\").replace(":", "\\:") for part in texts[:-1]), texts[-1]])
-    if len(text) > MAX_EVENT_ID or _UNSTORABLE.search(text):
+    if len(text) > MAX_EVENT_ID or UNSTORABLE.search(text):
         return "long-" + blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return text
+
+
+def _as_text(found: object) -> str:
+    if found is None:
+        return ""
+    if isinstance(found, str):
+        return found
+    return _canonical(found)
 
 
 def _content_id(item: object) -> str:
@@ -183,39 +194,49 @@ def _content_id(item: object) -> str:
 
 
 def metadata_of(found: Mapping[str, object]) -> dict[str, str]:
-    """What fits of the metadata that was found: a long value is cut, what is over the bounds is left out."""
+    """The metadata that was found, within its bounds: long values are cut, further keys left out."""
     kept: dict[str, str] = {}
     for key, value in found.items():
         if value is not None and len(kept) < MAX_METADATA_KEYS:
-            text = value if isinstance(value, str) else _canonical(value)
-            kept[key] = _SURROGATE.sub("\ufffd", text)[:MAX_METADATA_VALUE]
+            kept[key] = LONE_SURROGATE.sub("\ufffd", _as_text(value))[:MAX_METADATA_VALUE]
     while may_exceed(kept) and len(metadata_json(kept).encode()) > MAX_METADATA_BYTES:
         kept.popitem()
     return kept
 
 
-def _map_item(item: Any, case: Case | None, about: _About, found: _Result) -> None:
-    if case is None:
-        found.ignored += 1
-        return
-    numbers = tuple(text for text in numbers_in(case.number.search(item)) if text.strip()) if case.number else ()
+def _map_item(item: Any, cases: Sequence[Case], about: _About) -> Mapped:
+    """Map one item. Raises ExpressionFailed and InvalidEvent."""
+    for case in cases:
+        if case.match is None or _holds(case.match.search(item)):
+            return _by_case(item, case, about)
+    return Mapped(ignored=1)
+
+
+def _by_case(item: Any, case: Case, about: _About) -> Mapped:
+    numbers = tuple(text for text in numbers_in(_search(case.number, item)) if text.strip())
     if case.notice:
-        found.leaving += numbers
-        return
+        return Mapped(leaving=numbers)
     if not numbers and not case.fetch:
-        where = case.number.text if case.number else "number"
+        where = "number"
+        if case.number:
+            where = case.number.text
         raise InvalidEvent((Mistake("number", f"there is no number at {where}"),))
     event = NumberEvent(
         event_id=_event_id(case.event_id, item, about),
         numbers=numbers[:MAX_NUMBERS] or ("?",),
-        occurred_at=moment(case.occurred_at.search(item)) if case.occurred_at else None,
+        occurred_at=moment(_search(case.occurred_at, item)),
         source=about.source,
         metadata=metadata_of({key: where.search(item) for key, where in case.metadata.items()}),
     )
     if case.fetch:
-        found.thin.append(Thin(case.fetch.fetcher, _order(case.fetch.order, item), event))
-    else:
-        found.events += _split(event, numbers)
+        return Mapped(thin=(Thin(case.fetch.fetcher, _order(case.fetch.order, item), event),))
+    return Mapped(events=tuple(_split(event, numbers)))
+
+
+def _search(where: Expression | None, item: Any) -> Any:
+    if where is None:
+        return None
+    return where.search(item)
 
 
 def _order(where: Expression, item: Any) -> str:
@@ -228,7 +249,7 @@ def _order(where: Expression, item: Any) -> str:
 
 
 def _split(event: NumberEvent, numbers: tuple[str, ...]) -> Iterator[NumberEvent]:
-    """One event, or several of at most 1000 numbers whose ids tell them apart."""
+    """Yield the event, or several of at most 1000 numbers, told apart by their ids."""
     if len(numbers) > MAX_WEBHOOK_NUMBERS:
         text = f"there are {len(numbers)}; {MAX_WEBHOOK_NUMBERS} are the most of one webhook"
         raise InvalidEvent((Mistake("number", text),))
@@ -236,12 +257,14 @@ def _split(event: NumberEvent, numbers: tuple[str, ...]) -> Iterator[NumberEvent
         yield event
         return
     for first in range(0, len(numbers), MAX_NUMBERS):
-        event_id = event.event_id if first == 0 else event_id_of(f"{event.event_id}#{first}", None)
+        event_id = event.event_id
+        if first:
+            event_id = event_id_of(f"{event_id}#{first}", None)
         yield replace(event, event_id=event_id, numbers=numbers[first : first + MAX_NUMBERS])
 
 
 def _holds(found: object) -> bool:
-    """JMESPath's own notion of truth: nothing, false and what is empty don't hold; 0 does."""
+    """JMESPath's notion of truth: null, false and empty values are false; 0 is true."""
     return found is not None and found is not False and found not in ("", [], {})
 
 
@@ -249,7 +272,7 @@ def _event_id(where: EventId, item: object, about: _About) -> str:
     if where.header is not None:
         value = about.headers.get(where.header)
         return event_id_of(value and value + about.suffix, item)
-    return event_id_of(where.expression.search(item) if where.expression else None, item)
+    return event_id_of(_search(where.expression, item), item)
 
 
 def _canonical(value: object) -> str:

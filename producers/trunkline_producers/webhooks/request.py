@@ -41,5 +41,8 @@ def headers_of(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     joined: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower()
-        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+        if key in joined:
+            joined[key] += f", {value}"
+        else:
+            joined[key] = value
     return MappingProxyType(joined)

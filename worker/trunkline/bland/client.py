@@ -1,9 +1,8 @@
-"""The client of Bland's SIP endpoints: one request, and its answer as it came or an error that says if it left."""
+"""The client of Bland's SIP endpoints: an answer as it came, or an error that says if the request was sent."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -12,16 +11,18 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result
 
 from trunkline import __version__
+from trunkline.bland.attach.quick_repeat import quick_repeat_wait_s
 from trunkline.config.sections import Account
 from trunkline.errors import TrunklineError
-from trunkline.http.retry_after import quick_repeat_wait_s
-from trunkline.http.transport import SENDING, DeadlineTransport, Sending
+from trunkline.http.exchange import BodyTooLarge, Exchange, exchange, timeout_within
+from trunkline.http.transport import DeadlineTransport, Sending
 from trunkline.redaction import clip, make_scrubber
+
+__all__ = ["BlandApi", "Exchange", "NotSent", "Permit", "Unanswered"]
 
 Permit = Callable[[], None]
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # bytes of an answer
-CONNECT_S: Final = 10.0
 TRIES: Final = 3  # the first and two quick repeats
 PAUSES_S: Final = (0.2, 0.8)  # before the repeats of what was not sent
 ROOM_S: Final = 1.0  # what a repeat must have left of the deadline
@@ -38,15 +39,6 @@ _SENTENCES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str
     (httpx.TimeoutException, "timeout", "no answer in time"),
     (httpx.DecodingError, "garbled", "the answer can't be decoded"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An answer as it came, secrets and all; the names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 class NotSent(TrunklineError):
@@ -83,7 +75,9 @@ class BlandApi:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        key = account.key.value.get_secret_value().strip() if account.key is not None else ""
+        key = ""
+        if account.key is not None:
+            key = account.key.value.get_secret_value().strip()
         headers = [(b"accept", b"application/json"), (b"accept-encoding", b"identity")]
         headers.append((b"user-agent", f"trunkline/{__version__}".encode()))
         if key:
@@ -96,7 +90,7 @@ class BlandApi:
             headers=headers,
             transport=transport or DeadlineTransport(account.base_url),
             trust_env=False,  # the transport has looked already
-            timeout=self._timeout(account.timeout_s),
+            timeout=timeout_within(account.timeout_s),
         )
 
     def __repr__(self) -> str:
@@ -104,7 +98,7 @@ class BlandApi:
 
     @property
     def timeout_s(self) -> float:
-        """How long one request may take."""
+        """The longest time of one request, in seconds."""
         return self._account.timeout_s
 
     def attach(self, body: Mapping[str, object], *, deadline: float, permit: Permit, once: bool = False) -> Exchange:
@@ -132,7 +126,7 @@ class BlandApi:
         return self._call("GET", "/v1/me", deadline, permit, once=once)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
     def _call(
@@ -169,37 +163,21 @@ class BlandApi:
         sending = Sending(min(deadline, now + self._account.timeout_s))
         if sending.until <= now:
             raise NotSent("deadline", "no time was left to send the request")
-        timeout = self._timeout(sending.until - now)
-        request.extensions = {"timeout": timeout.as_dict(), SENDING: sending}
         try:
-            return self._exchange(request, sending, take)
+            return exchange(self._client, request, sending, max_bytes=MAX_BODY_BYTES, take=take)
+        except BodyTooLarge as error:
+            raise Unanswered("too_large", str(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._translated(error, sending) from error
 
-    def _exchange(self, request: httpx.Request, sending: Sending, take: Callable[[bytes], None] | None) -> Exchange:
-        answer = self._client.send(request, stream=True)
-        try:
-            body = bytearray()
-            keep = take if take is not None and answer.is_success else body.extend
-            for chunk in answer.iter_bytes():
-                keep(chunk)
-                if len(body) > MAX_BODY_BYTES:
-                    raise Unanswered("too_large", f"the answer is larger than {MAX_BODY_BYTES} bytes")
-                if sending.allow(None) <= 0:
-                    raise Unanswered("timeout", "the answer did not arrive whole in time")
-        finally:
-            answer.close()
-        return Exchange(answer.status_code, dict(answer.headers), bytes(body))
-
-    def _timeout(self, seconds: float) -> httpx.Timeout:
-        brief = min(CONNECT_S, seconds)
-        return httpx.Timeout(connect=brief, read=seconds, write=seconds, pool=brief)
-
     def _translated(self, error: Exception, sending: Sending) -> NotSent | Unanswered:
         code, message = _explained(error)
-        certain = isinstance(error, _NEVER_LEFT) or sending.sent is False
-        kind = NotSent if certain or (isinstance(error, _UNFIT) and not sending.sent) else Unanswered
-        return kind(code, clip(message, self._scrub, 300))
+        message = clip(message, self._scrub, 300)
+        if isinstance(error, _NEVER_LEFT) or sending.sent is False:
+            return NotSent(code, message)
+        if isinstance(error, _UNFIT) and not sending.sent:
+            return NotSent(code, message)
+        return Unanswered(code, message)
 
 
 def _explained(error: Exception) -> tuple[str, str]:

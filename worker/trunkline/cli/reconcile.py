@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,10 +41,8 @@ from trunkline.telemetry import logs
 from trunkline.text import did_you_mean
 from trunkline_producers import Enqueuer
 from trunkline_producers.carriers import ApiTable, CarrierError, CarrierUnavailable, read_api
-from trunkline_producers.carriers.bandwidth import Bandwidth
-from trunkline_producers.carriers.config import CARRIERS, INVENTORIES
-from trunkline_producers.carriers.telnyx import Telnyx
-from trunkline_producers.carriers.twilio import Twilio
+from trunkline_producers.carriers.inventory import AuditLog
+from trunkline_producers.carriers.registry import CARRIERS, INVENTORIES
 from trunkline_producers.reconcile.purchases import take_purchases
 from trunkline_producers.reconcile.reconcile import DryRun, Enqueues, Reconciled, Reconciler
 
@@ -54,35 +52,6 @@ MAX_WAIT_S: Final = 3600.0  # for a carrier that asks for time
 
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})([smh])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
-_SECTION: Final = {  # with what its webhooks are verified by
-    "telnyx": """[sources.{name}]
-type = "telnyx"
-profile = "PROFILE"
-public_keys = [{{ env = "TELNYX_PUBLIC_KEY" }}]""",
-    "twilio": """[server]
-public_url = "https://hooks.example.com"
-
-[sources.{name}]
-type = "twilio"
-profile = "PROFILE"
-keys = [{{ env = "TWILIO_AUTH_TOKEN" }}]""",
-    "bandwidth": """[sources.{name}]
-type = "bandwidth"
-profile = "PROFILE"
-verify = {{ username = "bandwidth" }}
-keys = [{{ env = "BANDWIDTH_CALLBACK_PASSWORD" }}]""",
-}
-_API: Final = {
-    "telnyx": """[sources.{name}.api]
-key = {{ env = "TELNYX_API_KEY" }}""",
-    "twilio": """[sources.{name}.api]
-account = "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-key = {{ env = "TWILIO_AUTH_TOKEN" }}""",
-    "bandwidth": """[sources.{name}.api]
-account = "5000000"
-user = "CLIENT-ID"
-key = {{ env = "BANDWIDTH_CLIENT_SECRET" }}""",
-}
 
 
 @command
@@ -165,8 +134,8 @@ class Rounds:
             store, enqueuer, self._settings.numbers, self.source, listings.has, keep_place=not self._dry_run
         )
         pause = partial(time.sleep, BETWEEN_PAGES_S)
-        with closing(_CLIENTS[_carrier(self._settings.sources[self.source])](self._api, pause=pause)) as carrier:
-            if isinstance(carrier, Twilio) and not self._dry_run:
+        with closing(INVENTORIES[_carrier(self._settings.sources[self.source])](self._api, pause=pause)) as carrier:
+            if isinstance(carrier, AuditLog) and not self._dry_run:
                 report.purchases = self._purchases(carrier, store, enqueuer)
             try:
                 for step in reconciler.run(carrier, from_start=from_start):
@@ -197,7 +166,7 @@ class Rounds:
             raise CarrierUnavailable(message, error.retry_after_s) from error
         raise CarrierError(message) from error
 
-    def _purchases(self, carrier: Twilio, store: Store, enqueuer: Enqueues) -> int:
+    def _purchases(self, carrier: AuditLog, store: Store, enqueuer: Enqueues) -> int:
         """How many purchases were taken in. Without them the inventory finds what is new all the same."""
         try:
             taken = take_purchases(carrier, store, enqueuer, source=self.source, now=datetime.now(UTC))
@@ -273,7 +242,8 @@ def _api(settings: Settings, name: str) -> ApiTable:
     """The API of a source that can be asked; ends the command with what to write where it can't."""
     section = settings.sources.get(name)
     if section is None and name in INVENTORIES:
-        fail(f"there is no [sources.{name}]; write\n\n{_SECTION[name]}\n\n{_API[name]}".format(name=name), USAGE)
+        shown = f"{CARRIERS[name].section}\n\n{CARRIERS[name].api_section}".format(name=name)
+        fail(f"there is no [sources.{name}]; write\n\n{shown}", USAGE)
     if section is None:
         fail(f"there is no [sources.{name}]{did_you_mean(name, settings.sources)}", USAGE)
     carrier = _carrier(section)
@@ -283,16 +253,11 @@ def _api(settings: Settings, name: str) -> ApiTable:
     if mistakes:
         raise ConfigError(tuple(mistakes))
     if api is None:
-        fail(f"[sources.{name}] does not say how its API is reached; write\n\n{_API[carrier]}".format(name=name), USAGE)
+        shown = CARRIERS[carrier].api_section.format(name=name)
+        fail(f"[sources.{name}] does not say how its API is reached; write\n\n{shown}", USAGE)
     return api
 
 
 def _carrier(section: Mapping[str, object]) -> str:
-    return CARRIERS.get(str(section.get("type")), "")
-
-
-_CLIENTS: Final[dict[str, Callable[..., Telnyx | Twilio | Bandwidth]]] = {
-    "telnyx": Telnyx,
-    "twilio": Twilio,
-    "bandwidth": Bandwidth,
-}
+    found = CARRIERS.get(str(section.get("type")))
+    return found.name if found else ""

@@ -1,4 +1,4 @@
-"""Where secrets come from: the environment and files named in the configuration."""
+"""Source of the secrets: the environment, and the files named in the configuration."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,14 +8,13 @@ from typing import Final
 from pydantic import SecretStr
 
 from trunkline.errors import Mistake
-from trunkline.schema import Secret, SecretUnresolved
+from trunkline.schema import Secret, SecretUnresolved, shown_variable
 
 _SUFFIXED: Final = re.compile(r"[\w./-]{1,200}\.(?:txt|key|pem|secret|token|password|pw|env|conf)", re.ASCII)
-_SURELY_A_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 def _surely_a_path(name: str, path: Path) -> bool:
-    """Whether it is no secret that somebody wrote in place of a file's name: by its folder or its suffix."""
+    """True if the folder or the suffix shows that `name` is no secret written in place of a file's name."""
     try:
         return _SUFFIXED.fullmatch(name) is not None or ("/" in name and path.parent.is_dir())
     except (OSError, ValueError):
@@ -23,7 +22,7 @@ def _surely_a_path(name: str, path: Path) -> bool:
 
 
 class SecretSource:
-    """Resolves references to secrets, each once; with `optional`, what is not to be had is empty and in `missing`."""
+    """Resolves references to secrets, each once. With `optional`, an absent one is empty and told in `missing`."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, *, optional: bool) -> None:
         self.missing: list[Mistake] = []
@@ -40,7 +39,7 @@ class SecretSource:
         return self._kept(reference, self._value)
 
     def if_there(self, reference: Mapping[str, str]) -> Secret:
-        """The same for what only some processes need: what is not to be had is empty, and whoever needs it says so."""
+        """The secret, empty if it is absent: for secrets that only some processes need and check themselves."""
         try:
             return self._kept(reference, self._read)
         except SecretUnresolved:
@@ -55,7 +54,9 @@ class SecretSource:
         return self._resolved[ref]
 
     def _read(self, kind: str, name: str) -> str:
-        return self._from_env(name) if kind == "env" else self._from_file(name)
+        if kind == "env":
+            return self._from_env(name)
+        return self._from_file(name)
 
     def _value(self, kind: str, name: str) -> str:
         try:
@@ -69,18 +70,19 @@ class SecretSource:
     def _from_env(self, name: str) -> str:
         if value := self._env.get(name):
             return value
-        # Where somebody wrote the secret itself in place of its name, an error must not repeat it.
-        named = name if _SURELY_A_NAME.fullmatch(name) else "named here"
-        raise SecretUnresolved(
-            f"the environment variable {named} is {'empty' if name in self._env else 'not set'}; set it"
-        )
+        lacking = "not set"
+        if name in self._env:
+            lacking = "empty"
+        raise SecretUnresolved(f"{shown_variable(name)} is {lacking}; set it")
 
     def _from_file(self, name: str) -> str:
         try:
             path = self._folder / Path(name).expanduser()
             value = path.read_text("utf-8").rstrip("\r\n")
         except OSError as error:
-            shown = path if _surely_a_path(name, path) else "named here"
+            shown = "named here"
+            if _surely_a_path(name, path):
+                shown = str(path)
             raise SecretUnresolved(f"the file {shown} can't be read: {error.strerror}") from None
         except (ValueError, RuntimeError):
             raise SecretUnresolved("the file named here has no usable path or is not text in UTF-8") from None

@@ -1,4 +1,4 @@
-"""The contract between those who report numbers and those who attach them: the number event.
+"""The number event: the contract between the sources of numbers and the worker.
 
 The native event in JSON (only `event_id` and a number are required)::
 
@@ -17,7 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 from trunkline.errors import InvalidEvent, Mistake
-from trunkline.text import did_you_mean, printable
+from trunkline.text import LONE_SURROGATE, UNSTORABLE, did_you_mean, printable
+from trunkline.timestamps import EPOCH, read_iso
 
 WIRE_VERSION: Final = 1
 DEFAULT_SOURCE: Final = "api"
@@ -29,15 +30,21 @@ MAX_METADATA_KEY: Final = 64  # characters
 MAX_METADATA_VALUE: Final = 512  # characters
 MAX_METADATA_BYTES: Final = 2048  # of the whole, as compact JSON in UTF-8
 MAX_UNKNOWN_TOLD: Final = 10  # keys, one by one
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _WIRE_KEYS: Final = (
     "version", "event_id", "number", "numbers", "profile", "occurred_at", "source", "metadata", "force",
 )  # fmt: skip
 _compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_SOURCE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+SOURCE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+_KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (  # bool before int, which it is a kind of
+    (bool, "a boolean"),
+    ((int, float), "a number"),
+    (str, "text"),
+    ((list, tuple), "a list"),
+    (Mapping, "an object"),
+    (type(None), "null"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class NumberEvent:
 
 
 def parse_event(obj: object, *, default_source: str = DEFAULT_SOURCE) -> NumberEvent:
-    """Reads one native event from decoded JSON. Raises InvalidEvent with every mistake at once, and nothing else."""
+    """Read one native event from decoded JSON. Raises InvalidEvent with every mistake at once, and nothing else."""
     if not isinstance(obj, Mapping):
         raise InvalidEvent((Mistake("", f"an event is a JSON object, not {_kind(obj)}"),))
     given = {key: value for key, value in obj.items() if value is not None}
@@ -106,21 +113,23 @@ def to_wire(event: NumberEvent) -> dict[str, object]:
 
 
 def may_exceed(metadata: Mapping[str, str]) -> bool:
-    """Whether metadata could be more than MAX_METADATA_BYTES as JSON, told from its length alone."""
+    """True if metadata may be more than MAX_METADATA_BYTES as JSON, told from its length alone."""
     longest = 6 * sum(len(key) + len(value) + 1 for key, value in metadata.items())  # \u001f is the longest there is
     return longest > MAX_METADATA_BYTES
 
 
 def metadata_json(metadata: Mapping[str, str]) -> str:
-    """Metadata as it is stored: compact JSON, or nothing where there is none."""
-    return _compact(dict(metadata)) if metadata else ""
+    """Metadata as it is stored: compact JSON, "" for none."""
+    if not metadata:
+        return ""
+    return _compact(dict(metadata))
 
 
 def _faults(event: NumberEvent) -> Iterator[Mistake]:
     yield from _bounded("event_id", event.event_id, MAX_EVENT_ID)
     if event.profile is not None:
         yield from _bounded("profile", event.profile, MAX_PROFILE)
-    if not _SOURCE.fullmatch(event.source):
+    if not SOURCE.fullmatch(event.source):
         yield Mistake("source", "must be 1 to 64 letters, digits, dots, dashes or underscores")
     if not 1 <= len(event.numbers) <= MAX_NUMBERS:
         yield Mistake("numbers", f"holds {len(event.numbers)}; an event has 1 to {MAX_NUMBERS} numbers")
@@ -137,7 +146,7 @@ def _bounded(place: str, text: str, limit: int) -> Iterator[Mistake]:
 def _bound_faults(text: str, limit: int) -> Iterator[str]:
     if not 1 <= len(text) <= limit:
         yield f"must be 1 to {limit} characters, not {len(text)}"
-    if _UNSTORABLE.search(text):
+    if UNSTORABLE.search(text):
         yield "must not contain control characters or half a surrogate pair"
 
 
@@ -169,7 +178,7 @@ def _item_faults(key: str, value: str) -> Iterator[str]:
     yield from _bound_faults(key, MAX_METADATA_KEY)
     if len(value) > MAX_METADATA_VALUE:
         yield f"has {len(value)} characters; {MAX_METADATA_VALUE} are the most"
-    if _LONE_SURROGATE.search(value):
+    if LONE_SURROGATE.search(value):
         yield "contains half a surrogate pair, which is not text"
 
 
@@ -205,7 +214,9 @@ def _text(
 def _numbers(given: Mapping[object, object], mistakes: list[Mistake]) -> tuple[str, ...]:
     neutral = ("?",)
     if ("number" in given) == ("numbers" in given):
-        wrong = "is given beside `numbers`; use one of them" if "number" in given else "is required (or `numbers`)"
+        wrong = "is required (or `numbers`)"
+        if "number" in given:
+            wrong = "is given beside `numbers`; use one of them"
         mistakes.append(Mistake("number", wrong))
         return neutral
     if "number" in given:
@@ -228,11 +239,11 @@ def _time(given: Mapping[object, object], mistakes: list[Mistake]) -> datetime |
     value = given.get("occurred_at")
     if value is None:
         return None
-    try:
-        if isinstance(value, str):
-            return datetime.fromisoformat(value.strip().replace("z", "Z"))
-    except ValueError:
-        pass
+    moment: datetime | None = None
+    if isinstance(value, str):
+        moment = read_iso(value)
+    if moment is not None:
+        return moment
     mistakes.append(Mistake("occurred_at", "must be an RFC 3339 time such as 2026-11-22T12:00:00Z"))
     return None
 
@@ -258,8 +269,8 @@ def _scalar(item: object) -> str | None:
         return item
     if isinstance(item, bool | float):
         return json.dumps(item)
-    if isinstance(item, int):
-        return str(item) if item.bit_length() <= 1024 else None
+    if isinstance(item, int) and item.bit_length() <= 1024:
+        return str(item)
     return None
 
 
@@ -272,12 +283,7 @@ def _flag(given: Mapping[object, object], key: str, mistakes: list[Mistake]) -> 
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, list | tuple):
-        return "a list"
-    return "an object" if isinstance(value, Mapping) else "null" if value is None else f"a {type(value).__name__}"
+    for kind, name in _KINDS:
+        if isinstance(value, kind):
+            return name
+    return f"a {type(value).__name__}"

@@ -7,12 +7,13 @@ from typing import ClassVar, Final
 
 from pydantic import field_validator
 
-from trunkline.events.event import EPOCH, NumberEvent, metadata_json
+from trunkline.events.event import NumberEvent, metadata_json
 from trunkline.events.phone import Check, NumberRefused, identity
 from trunkline.events.routing import Candidate, Route, known_region, routed
 from trunkline.lifecycle import Refusal, RefusalCode
 from trunkline.schema import Table
 from trunkline.text import did_you_mean, printable
+from trunkline.timestamps import EPOCH
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

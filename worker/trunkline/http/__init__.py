@@ -1,1 +1,1 @@
-"""What the clients of all APIs share: a transport with a deadline, checks of URLs, Retry-After."""
+"""Parts of the clients of all APIs: a transport with a deadline, a bounded exchange, URL checks, Retry-After."""

@@ -1,7 +1,7 @@
-"""HTTP that keeps one wall-clock deadline over a whole request, and knows whether any of it has left.
+"""An httpx transport that holds one wall-clock deadline over a whole request and records if any of it was sent.
 
-httpx's time-outs hold for each read, so a server that sends a byte now and then may take for ever. Here every operation
-on the socket gets only what is left of the deadline: connecting, TLS, sending, the headers and the body.
+httpx's time-outs bound each read, so a server that sends a byte now and then may take for ever. Here every operation on
+the socket gets only what is left of the deadline: connecting, TLS, sending, the headers and the body.
 """
 
 import ssl
@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 from httpcore import SOCKET_OPTION
+
+from trunkline.http.urls import is_loopback
 
 SENDING: Final = "trunkline_sending"  # the request extension that carries a Sending
 MAX_CONNECTIONS: Final = 100
@@ -33,35 +34,42 @@ _FOREIGN: Final = (
 
 @dataclass(slots=True)
 class Sending:
-    """One request under way: `until` is its deadline by time.monotonic, `sent` whether a byte of it was handed over."""
+    """State of one request: `until` is its deadline (time.monotonic seconds), `sent` says if a byte was written."""
 
     until: float
-    sent: bool | None = None  # None: whoever carries it does not say
+    sent: bool | None = None  # None: the transport does not say
 
     def allow(self, seconds: float | None) -> float:
-        """So many of the seconds as there are left until the deadline; 0 or less when it is over."""
+        """The lesser of `seconds` and what is left until the deadline; 0 or less after it."""
         remaining = self.until - time.monotonic()
-        return remaining if seconds is None else min(seconds, remaining)
+        if seconds is None:
+            return remaining
+        return min(seconds, remaining)
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """A pool of connections to one API, through the environment's HTTP proxy if there is one. Thread-safe.
+    """Connections to the hosts of `base_urls` and to no other, through the environment's HTTP proxy if there is one.
 
-    Every request carries its Sending in its extensions. Raises what httpx raises. Loopback is never reached by a proxy.
+    Thread-safe. Every request carries its Sending in its extensions. Raises httpx's errors: UnsupportedProtocol for
+    another host. Loopback is never reached by a proxy.
     """
 
-    def __init__(self, base_url: str) -> None:
-        url = httpx.URL(base_url)
+    def __init__(self, *base_urls: str) -> None:
         self._here = _Here()
-        self._pool = _pool(url, _proxy_for(url), _Backend(self._here))
+        backend = _Backend(self._here)
+        urls = {_origin(url): url for url in map(httpx.URL, base_urls)}
+        self._pools = {origin: _pool(url, _proxy_for(url), backend) for origin, url in urls.items()}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends the request and reads the headers; the body comes within the same deadline."""
+        """Send the request and read the headers; the body is read within the same deadline."""
+        pool = self._pools.get(_origin(request.url))
+        if pool is None:
+            raise httpx.UnsupportedProtocol(f"{request.url.host} is none of the hosts that are asked here")
         sending: Sending = request.extensions[SENDING]
         sending.sent = False
         self._here.sending = sending
         with _as_httpx():
-            answer = self._pool.handle_request(
+            answer = pool.handle_request(
                 httpcore.Request(
                     method=request.method,
                     url=_core_url(request.url),
@@ -75,12 +83,13 @@ class DeadlineTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        """Closes every connection."""
-        self._pool.close()
+        """Close every connection."""
+        for pool in self._pools.values():
+            pool.close()
 
 
 class _Here(threading.local):
-    """The request that this thread is carrying; a connection serves many threads, one after another."""
+    """The request of the current thread; a connection serves many threads, one after another."""
 
     sending: Sending = Sending(float("inf"))
 
@@ -98,7 +107,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens sockets on which the deadline holds."""
+    """Opens sockets that hold the deadline."""
 
     def __init__(self, here: _Here) -> None:
         self._here = here
@@ -150,8 +159,11 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _pool(url: httpx.URL, proxy: httpx.Proxy | None, backend: _Backend) -> httpcore.ConnectionPool:
+    tls: ssl.SSLContext | None = None
+    if url.scheme == "https":
+        tls = httpx.create_ssl_context()
     common: dict[str, Any] = {
-        "ssl_context": httpx.create_ssl_context() if url.scheme == "https" else None,
+        "ssl_context": tls,
         "max_connections": MAX_CONNECTIONS,
         "keepalive_expiry": KEEP_ALIVE_S,
         "network_backend": backend,
@@ -162,22 +174,23 @@ def _pool(url: httpx.URL, proxy: httpx.Proxy | None, backend: _Backend) -> httpc
 
 
 def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
-    """The HTTP proxy that the environment names for the URL (HTTPS_PROXY, ALL_PROXY, NO_PROXY), if it does."""
-    if _is_loopback(url.host) or proxy_bypass(url.host):
+    """The HTTP proxy for the URL by HTTPS_PROXY, ALL_PROXY and NO_PROXY, None without one."""
+    if url.host == "localhost" or is_loopback(url.host) or proxy_bypass(url.host):
         return None
     known = getproxies()
     address = known.get(url.scheme) or known.get("all")
     if not address:
         return None
-    proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-    return proxy if proxy.url.scheme in ("http", "https") else None
+    if "://" not in address:
+        address = f"http://{address}"
+    proxy = httpx.Proxy(address)
+    if proxy.url.scheme not in ("http", "https"):
+        return None
+    return proxy
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:
@@ -186,7 +199,7 @@ def _core_url(url: httpx.URL) -> httpcore.URL:
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """httpcore's errors under the same names in httpx, as httpx's own transport gives them."""
+    """Translate httpcore's errors to those of the same names in httpx, as httpx's own transport does."""
     try:
         yield
     except _FOREIGN as error:

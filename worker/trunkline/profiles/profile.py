@@ -15,13 +15,13 @@ from trunkline.profiles.directions import (
     part_of,
 )
 from trunkline.profiles.sip_uri import endpoint_port
-from trunkline.schema import Fault, Name, Resolve, Secret, Table, Text, mistakes_of, plain, rising
+from trunkline.schema import Fault, Name, Resolve, Secret, Table, Text, mistakes_of, rising
 
 DEFAULT_ACCOUNT: Final = "default"
 
 
 class BatchRules(Table):
-    """How numbers are gathered into calls: up to `max_size` (the API takes 100), none waiting over `max_wait_s`."""
+    """Bounds of a batch: at most `max_size` numbers (the API takes 100), of which none waits over `max_wait_s`."""
 
     what: ClassVar[str] = "batch"
     max_size: int = Field(default=100, ge=1, le=100)
@@ -29,7 +29,7 @@ class BatchRules(Table):
 
 
 class RetryRules(Table):
-    """How often a number is tried, the backoff in seconds, and when the API is read back before sending again."""
+    """Attempts of a number, the backoff between them in seconds, and when the API is read back before a repeat."""
 
     what: ClassVar[str] = "retry"
     max_attempts: int = Field(default=8, ge=1, le=1000)
@@ -39,12 +39,12 @@ class RetryRules(Table):
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
-        """The longest pause is no shorter than the first."""
+        """Check that the longest pause is no shorter than the first."""
         yield from rising(raw, ("initial_s", 5.0), ("max_s", 900.0))
 
 
 class Profile(Table):
-    """A direction profile: what its numbers are attached with, on which account, how batched and how retried."""
+    """A direction profile: the configuration that its numbers are attached with, its account, batches and retries."""
 
     what: ClassVar[str] = "a profile"
     name: Name
@@ -57,7 +57,11 @@ class Profile(Table):
 
     @classmethod
     def rules(cls, raw: Mapping[str, object]) -> Iterator[Fault]:
-        """What the directions of a profile owe to one another and to its trunk."""
+        """Check what spans several fields.
+
+        There is at most one inbound and one outbound direction; an outbound direction needs `sip_endpoint` unless the
+        profile has a `trunk_id`.
+        """
         if raw.get("directions") in ([], ()):
             yield ("directions",), 'must hold a direction, such as { type = "inbound" }'
         seen: set[object] = set()
@@ -65,7 +69,8 @@ class Profile(Table):
             kind = part_of(direction, "type")
             if kind in ("inbound", "outbound") and kind in seen:
                 yield ("directions", index, "type"), f"is a second {kind} direction; a number has at most one of each"
-            seen |= {kind} if isinstance(kind, str) else set()
+            if isinstance(kind, str):
+                seen.add(kind)
             if kind == "outbound" and part_of(direction, "sip_endpoint") is None and raw.get("trunk_id") is None:
                 yield (
                     ("directions", index, "sip_endpoint"),
@@ -79,7 +84,7 @@ class Profile(Table):
 
     @property
     def registers(self) -> bool:
-        """Whether a PBX registers, so that the API answers with a password that is shown only once."""
+        """True if a PBX registers: the API then answers with a password that it shows only once."""
         return any(direction.auth_mode == "register" for direction in self.directions)
 
     def fingerprint(self, base_url: str, keyed: Callable[[str], str] | None = None) -> str:
@@ -90,7 +95,9 @@ class Profile(Table):
 
         def counted(secret: Secret) -> dict[str, str]:
             value = secret.value.get_secret_value()
-            return {"secret": secret.ref, "value": keyed(value)} if keyed and value else {"secret": secret.ref}
+            if not keyed or not value:
+                return {"secret": secret.ref}
+            return {"secret": secret.ref, "value": keyed(value)}
 
         content = {
             "account": [self.account, base_url],
@@ -109,7 +116,7 @@ def parse_profiles(
     batch: BatchRules | None = None,
     retry: RetryRules | None = None,
 ) -> tuple[dict[str, Profile], list[Mistake], list[Mistake]]:
-    """Reads the `profiles` table: name to profile, over the global rules `batch` and `retry`.
+    """Read the `profiles` table: name to profile, over the global rules `batch` and `retry`.
 
     Returns the profiles that are right, every mistake and every warning, each with its place from `profiles` on.
     Raises nothing: what `resolve` can't resolve (SecretUnresolved) is a mistake too.
@@ -129,13 +136,6 @@ def parse_profiles(
     return profiles, mistakes, warnings
 
 
-def profile_to_toml(profile: Profile) -> dict[str, object]:
-    """The table under `profiles.<name>` that says the same; `parse_profiles` of it is the same profile."""
-    table = plain(profile, Secret.as_table)
-    del table["name"]
-    return table
-
-
 def _merged(name: str, table: object, batch: BatchRules | None, retry: RetryRules | None) -> object:
     if not isinstance(table, Mapping):
         return table
@@ -149,11 +149,13 @@ def _merged(name: str, table: object, batch: BatchRules | None, retry: RetryRule
 
 def _of_the_name(mistake: Mistake, place: str) -> Mistake:
     """A profile's name is its table's own, so a mistake in it stands at the table."""
-    return Mistake(place, mistake.message) if mistake.place == f"{place}.name" else mistake
+    if mistake.place == f"{place}.name":
+        return Mistake(place, mistake.message)
+    return mistake
 
 
 def _doubts(profile: Profile, place: str) -> Iterator[Mistake]:
-    """What the API's schema takes and its edge does not: it speaks TLS on 5061 with SRTP only."""
+    """Warn of settings that the API's schema takes and its edge does not: TLS on 5061 with SRTP alone works."""
     for index, direction in enumerate(profile.directions):
         here, options = f"{place}.directions[{index}]", direction.options or Options()
         if options.transport in ("udp", "tcp"):
@@ -162,7 +164,9 @@ def _doubts(profile: Profile, place: str) -> Iterator[Mistake]:
             )
         if options.secure_media is False:
             yield Mistake(f"{here}.options.secure_media", "is false, but Bland's edge accepts SRTP only; use true")
-        port = endpoint_port(direction.sip_endpoint) if direction.sip_endpoint else None
+        port: int | None = None
+        if direction.sip_endpoint:
+            port = endpoint_port(direction.sip_endpoint)
         if port is not None and options.port not in (None, port):
             yield Mistake(f"{here}.options.port", f"is {options.port} and overrides the endpoint's own port {port}")
 

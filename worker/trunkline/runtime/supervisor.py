@@ -1,4 +1,4 @@
-"""Keeps processes alive: starts the workers and what runs beside them, restarts what dies, stops all in time."""
+"""Keeps processes alive: starts workers and the programs beside them, restarts those that die, stops all in time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import IO, Final
 
+from trunkline.runtime.orphans import SUPERVISOR_PID, orphan_check
 from trunkline.telemetry.logs import Log, logger
 
 WATCH_S: Final = 0.1
@@ -26,23 +27,23 @@ ORPHAN_LOOK_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that is kept running: its arguments after `python -m`, and the open files it is handed."""
+    """A program to keep running: its arguments after `python -m`, and the file descriptors it inherits."""
 
     arguments: tuple[str, ...]
     files: tuple[int, ...] = ()
 
 
 def end_with_supervisor() -> None:
-    """Ends this process (SIGINT to itself) when the supervisor that started it is gone, however it went."""
-    supervisor = os.environ.get("TRUNKLINE_SUPERVISOR_PID")
+    """Watch the supervisor that started this process and send SIGINT to itself once it is gone."""
+    orphaned = orphan_check(os.environ)
 
     def watch() -> None:
-        while str(os.getppid()) == supervisor:  # it may have gone before we looked for the first time
+        while not orphaned():
             time.sleep(ORPHAN_LOOK_S)
         logger().warning(Log.process_orphaned)
         os.kill(os.getpid(), signal.SIGINT)  # at once: whoever starts it again needs its address
 
-    if supervisor:
+    if SUPERVISOR_PID in os.environ:
         Thread(target=watch, name="supervisor", daemon=True).start()
 
 
@@ -51,72 +52,63 @@ WORKER: Final = Program(("trunkline.app",))
 
 @dataclass(slots=True)
 class _Slot:
-    """One process's place: what runs in it, whoever is in it now, and when the next may start."""
+    """The place of one process: its program, the process that runs now, and when the next may start."""
 
     program: Program
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause_s: float = FIRST_PAUSE_S
     not_before: float = 0.0
-    code: int | None = None  # of the last one that ended
+    code: int | None = None  # exit code of the last process
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs `processes` workers, and what else is named, with this environment until stop().
+    """Runs `processes` workers and the programs `beside` them, with the environment `env`, until stop().
 
-    `in_vain` is asked whether it is no use to start workers again, when every one of them has ended with a sentence.
+    `in_vain` is called once every worker has ended with code 1, and says if starting them again is of no use.
     """
 
     env: Mapping[str, str]
     processes: int
     grace_s: float
-    stderr: IO[bytes] | None = None  # where the processes log to; None: where we do
+    stderr: IO[bytes] | None = None  # of the processes; None: that of this process
     beside: Sequence[Program] = ()
     in_vain: Callable[[], bool] = lambda: False
     _slots: list[_Slot] = field(default_factory=list)
-    # Plain flags: a signal's handler that takes a lock waits for ever if its own thread held that lock just then.
+    # Plain flags, no locks: a signal handler would wait for ever for a lock that its own thread holds.
     _stopping: bool = False
     _signum: int = signal.SIGTERM
     _hurry: bool = False
-    _steady: bool = False  # a process has been up: a configuration broken since then must not end the others
+    _steady: bool = False  # a process was up: a configuration that broke later must not end the others
 
     def start(self) -> None:
-        """Starts every process; returns at once."""
+        """Start every process and return at once."""
         self._slots = [_Slot(program) for program in (*self.beside, *[WORKER] * self.processes)]
         for slot in self._slots:
             self._spawn(slot)
 
     def run(self) -> int:
-        """Watches until stop() and the last process is gone.
+        """Keep the processes running until stop() and return once the last has ended.
 
-        Exit code 0; 2 where the configuration is wrong; 1 where it is no use to start workers again.
+        The exit code is 0; 2 if the configuration is wrong; 1 if starting workers again is of no use.
         """
+        result = 0
         while not self._stopping:
             for slot in self._slots:
-                if slot.process is None:
-                    if time.monotonic() >= slot.not_before:
-                        self._spawn(slot)
-                elif (code := slot.process.poll()) is None:
-                    self._steady = self._steady or time.monotonic() - slot.started >= STEADY_S
-                else:
-                    if code == USAGE and not self._steady:
-                        self.stop()
-                        self._end()
-                        return USAGE
-                    self._bury(slot, code)
-                    if self._no_worker_is_left() and self.in_vain():
-                        self.stop()
-                        self._end()
-                        return FAILED
-            time.sleep(WATCH_S)
+                result = self._look_after(slot)
+                if result:
+                    self.stop()
+                    break
+            else:
+                time.sleep(WATCH_S)
         self._end()
-        return 0
+        return result
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
-        """Asks run() to end everything within the grace time; asked again, at once.
+        """Ask run() to end every process within the grace time; a second call ends them at once.
 
-        `signum` is what the programs beside the workers are sent: SIGINT where a person is waiting.
+        `signum` is sent to the programs beside the workers: SIGINT if a person is waiting.
         """
         if self._stopping:
             self._hurry = True
@@ -124,15 +116,32 @@ class Supervisor:
         self._stopping = True
 
     def pids(self) -> list[int]:
-        """The processes that are alive now."""
+        """The ids of the processes that are alive."""
         return [slot.process.pid for slot in self._slots if slot.process and slot.process.poll() is None]
+
+    def _look_after(self, slot: _Slot) -> int:
+        """Start the slot's process if it is due and note its end; an exit code other than 0 ends the supervisor."""
+        if slot.process is None:
+            if time.monotonic() >= slot.not_before:
+                self._spawn(slot)
+            return 0
+        code = slot.process.poll()
+        if code is None:
+            self._steady = self._steady or time.monotonic() - slot.started >= STEADY_S
+            return 0
+        if code == USAGE and not self._steady:
+            return USAGE
+        self._bury(slot, slot.process.pid, code)
+        if self._no_worker_is_left() and self.in_vain():
+            return FAILED
+        return 0
 
     def _no_worker_is_left(self) -> bool:
         workers = [slot for slot in self._slots if slot.program == WORKER]
         return all(slot.process is None and slot.code == FAILED for slot in workers)
 
     def _spawn(self, slot: _Slot) -> None:
-        env = dict(self.env) | {"TRUNKLINE_SUPERVISOR_PID": str(os.getpid())}
+        env = dict(self.env) | {SUPERVISOR_PID: str(os.getpid())}
         slot.process = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", *slot.program.arguments],
             env=env,
@@ -143,22 +152,23 @@ class Supervisor:
         slot.started = time.monotonic()
         logger().info(Log.process_started, pid=slot.process.pid)
 
-    def _bury(self, slot: _Slot, code: int) -> None:
+    def _bury(self, slot: _Slot, pid: int, code: int) -> None:
         now = time.monotonic()
         if now - slot.started >= STEADY_S:
             slot.pause_s = FIRST_PAUSE_S
         slot.not_before = now + slot.pause_s
-        logger().error(
-            Log.process_died, pid=slot.process.pid if slot.process else None, code=code, again_in_s=slot.pause_s
-        )
+        logger().error(Log.process_died, pid=pid, code=code, again_in_s=slot.pause_s)
         slot.pause_s = min(MAX_PAUSE_S, 2 * slot.pause_s)
         slot.process, slot.code = None, code
 
     def _end(self) -> None:
+        """Ask every process to end, and kill those that are alive after the grace time."""
+        alive = []
         for slot in self._slots:
             if slot.process is not None:
-                slot.process.send_signal(signal.SIGTERM if slot.program == WORKER else self._signum)
-        alive = [slot.process for slot in self._slots if slot.process is not None]
+                signum = {WORKER: signal.SIGTERM}.get(slot.program, self._signum)
+                slot.process.send_signal(signum)
+                alive.append(slot.process)
         deadline = time.monotonic() + self.grace_s + AFTER_GRACE_S
         while any(process.poll() is None for process in alive) and time.monotonic() < deadline and not self._hurry:
             time.sleep(WATCH_S)

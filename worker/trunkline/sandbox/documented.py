@@ -1,4 +1,7 @@
-"""What a request to the SIP endpoints may say, as Bland's documentation has it.
+"""Requests to the SIP endpoints as Bland's documentation has them.
+
+These rules stand here a second time, beside `profiles/` and `bland/attach/`, on purpose: the sandbox would not notice a
+mistake in rules that it shared with the worker.
 
 Sources: docs.bland.ai, "Attach SIP Configuration", "Update SIP Configuration", "Detach SIP Configuration".
 """

@@ -53,7 +53,7 @@ def read_answer(
         outer, own = scrub, make_scrubber(envelope.passwords)
         scrub = lambda text: outer(own(text))  # noqa: E731 - the same thing, made stricter
     reading = _Reading(status, envelope, Sent(sent), scrub, retry_after(headers, now))
-    return Answer(reading.verdict(), SecretStr(password) if password else None, status)
+    return Answer(reading.verdict(), SecretStr(password) if password else None)
 
 
 def no_answer(code: str, message: str, sent: Sequence[str]) -> CallFailed:

@@ -114,8 +114,7 @@ Verdict = Outcomes | CallFailed | AccountFailed | SplitBatch
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attach call came to. `register_password` is the derived `register_password_for_pbx`, a secret."""
+    """Result of an attach call. `register_password` is the derived `register_password_for_pbx`, a secret."""
 
     verdict: Verdict
     register_password: SecretStr | None = None
-    http_status: int | None = None

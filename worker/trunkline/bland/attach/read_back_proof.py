@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Literal
 
@@ -12,6 +11,7 @@ from trunkline.bland.attach.drift import disagreements, endpoint_agrees, has_unr
 from trunkline.bland.attach.envelope import Json, parse_json
 from trunkline.bland.attach.listing import ListedNumber
 from trunkline.profiles.profile import Profile
+from trunkline.timestamps import aware, read_http_date, read_iso
 
 
 class _Listing(Enum):
@@ -50,7 +50,9 @@ class NumberDetail:
 
     def of(self, direction: str) -> DirectionDetail | None:
         """The direction by its name."""
-        return self.inbound if direction == "inbound" else self.outbound
+        if direction == "inbound":
+            return self.inbound
+        return self.outbound
 
 
 def read_detail(status: int, body: bytes) -> NumberDetail | None:
@@ -76,47 +78,55 @@ def proof(
     listed: Listed,
     detail: NumberDetail | None,
 ) -> Proof:
-    """What a read-back proves of a number whose call went unanswered: only `attached` spares it a second call.
+    """The proof that a read-back gives of a number whose call went unanswered. Only `attached` spares a second call.
 
-    `updated_since` (aware, by the API's clock) is a moment after the call had left, None where it can't be told;
-    `known_absent` says that the API had no such number before it; `listed` is
-    None for a number that is not in the listing and UNKNOWN without a listing; `detail` None was not read. Being there
-    is proof if the number was absent before, or all the profile's directions were updated since then, or all of
-    the profile's fields can be read and agree. A field that disagrees is drift, and then nothing is proof.
+    `updated_since` (aware, by the API's clock) is a time after the call had left, None if it is not known;
+    `known_absent`: the API had no such number before the call; `listed` is None for a number that is not in the listing
+    and UNKNOWN without a listing; `detail` is None if it was not read. Presence is proof if the number was absent
+    before, or all the profile's directions were updated since then, or all of the profile's fields can be read and
+    agree. A field that disagrees is drift, and then nothing is proof.
     """
-    if detail is None and listed is UNKNOWN:
-        return "unclear"
-    if not present(profile, listed if detail is None else detail):
-        return "absent"
     if detail is None:
-        known = known_absent and isinstance(listed, ListedNumber) and endpoint_agrees(profile, listed.sip_endpoint)
-        return "attached" if known else "unclear"
+        return _proof_by_listing(profile, listed, known_absent=known_absent)
+    if not present(profile, detail):
+        return "absent"
     if not _is_of(detail, number) or _drifted(profile, detail):
         return "unclear"
     if known_absent or _updated_since(profile, detail, updated_since):
         return "attached"
-    return "unclear" if has_unreadable_fields(profile) or _differs(profile, detail) else "attached"
+    if has_unreadable_fields(profile) or _differs(profile, detail):
+        return "unclear"
+    return "attached"
+
+
+def _proof_by_listing(profile: Profile, listed: Listed, *, known_absent: bool) -> Proof:
+    if listed is UNKNOWN:
+        return "unclear"
+    if not present(profile, listed):
+        return "absent"
+    if known_absent and isinstance(listed, ListedNumber) and endpoint_agrees(profile, listed.sip_endpoint):
+        return "attached"
+    return "unclear"
 
 
 def by_api_clock(moment: datetime, *, asked: datetime, headers: Mapping[str, str]) -> datetime | None:
-    """A moment of our clock as the API's clock had it, with room for what can't be known; never too early.
+    """A time of our clock by the API's clock, plus CLOCK_ROOM, so that it is never too early; None if unknown.
 
     `asked` is when the request left whose answer had these headers (both aware, of one clock). The API's clock is known
     from the answer's Date, to the second and less the time the answer took; a Date that a cache repeats is of no use.
     https://www.rfc-editor.org/rfc/rfc9110#name-date
     """
     known = {name.lower(): value for name, value in headers.items()}
-    try:
-        said = parsedate_to_datetime(known["date"]) if known.get("age", "0").strip() == "0" else None
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+    if known.get("age", "0").strip() != "0":
         return None
+    said = read_http_date(known.get("date", ""))
     if said is None or said.utcoffset() is None:
         return None
     return moment + (said - asked) + CLOCK_ROOM
 
 
 def present(profile: Profile, found: Listed | NumberDetail) -> bool:
-    """Whether the number has all the directions of the profile, for the re-check of one that is attached."""
+    """True if the number has all the directions of the profile; the re-check of an attached number asks this."""
     return isinstance(found, ListedNumber | NumberDetail) and found.directions >= set(profile.direction_types)
 
 
@@ -128,7 +138,7 @@ def _details(profile: Profile, detail: NumberDetail) -> Iterator[tuple[str, Dire
 
 
 def _is_of(detail: NumberDetail, number: str) -> bool:
-    """Whether the API speaks of the number that was asked for, where it says so."""
+    """True unless the API names another number than the one that was asked for."""
     shown = [direction.fields.get("number") for direction in (detail.inbound, detail.outbound) if direction]
     return all(_as_sent(each).removeprefix("+") == number.removeprefix("+") for each in shown if isinstance(each, str))
 
@@ -157,22 +167,27 @@ def _data(status: int, body: bytes) -> Json:
     if not 200 <= status <= 299:
         return None
     _, parsed = parse_json(body.decode("utf-8-sig", "replace"))
-    return parsed.get("data", parsed) if isinstance(parsed, dict) else parsed
+    if isinstance(parsed, dict):
+        return parsed.get("data", parsed)
+    return parsed
 
 
 def _direction(value: Json) -> DirectionDetail | None:
-    return DirectionDetail(_moment(value.get("updated_at")), value) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return DirectionDetail(_moment(value.get("updated_at")), value)
 
 
 def _moment(value: Json) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
-        return moment.replace(tzinfo=UTC) if moment is not None and moment.utcoffset() is None else moment
-    except ValueError:
+    if not isinstance(value, str):
         return None
+    moment = read_iso(value)
+    return moment and aware(moment)
 
 
 def _as_sent(number: str) -> str:
     """E.164 without its spacing; a DID or an extension is its own text."""
     text = number.strip()
-    return _SPACING.sub("", text) if text.startswith("+") else text
+    if not text.startswith("+"):
+        return text
+    return _SPACING.sub("", text)
