@@ -25,7 +25,7 @@ from trunkline.schema import NAME, Table
 from trunkline_producers.carriers import ApiTable
 from trunkline_producers.sources.config import CaseTable, SourceTable
 from trunkline_producers.sources.presets import KEY_FIELDS, presets
-from trunkline_producers.verify.config import TABLES
+from trunkline_producers.verify.config import SCHEMES
 from trunkline_producers.verify.jwt import DIGESTS
 from trunkline_producers.verify.keys import KeyTable
 from trunkline_producers.webhooks.expressions import MAX_LENGTH
@@ -172,7 +172,7 @@ def _settings() -> dict[str, Any]:
 def _verify(definitions: dict[str, Any]) -> dict[str, Any]:
     """The fields of every scheme: a type may give some of them, so which are needed is not said here."""
     fields: dict[str, list[Any]] = {}
-    for model in TABLES.values():
+    for model in SCHEMES.values():
         made = model.model_json_schema(schema_generator=_Generator)
         definitions |= made.get("$defs", {})
         for name, field in made["properties"].items():
@@ -180,7 +180,7 @@ def _verify(definitions: dict[str, Any]) -> dict[str, Any]:
             if without_default not in fields.setdefault(name, []):
                 fields[name].append(without_default)
     properties = {name: found[0] if len(found) == 1 else {"anyOf": found} for name, found in fields.items()}
-    properties["scheme"] = {"enum": list(TABLES)}
+    properties["scheme"] = {"enum": list(SCHEMES)}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
