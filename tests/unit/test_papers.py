@@ -20,15 +20,6 @@ UPGRADING = (ROOT / "docs/upgrading.md").read_text("utf-8")
 JUST = (ROOT / "justfile").read_text("utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 FOLDERS = r"(?:worker|producers|tests|docs|deploy|\.ci)"
-COMING = {  # named by the pages before they are there; take each out once it is
-    "checkpoint",
-    "producers/trunkline_producers/carriers/registry.py",
-    "worker/trunkline/engine/disposition.py",
-    "worker/trunkline/store/fields.py",
-    "worker/trunkline/store/lua/lib",
-    "worker/trunkline/store/lua/lib/batches.lua",
-    "worker/trunkline/store/lua/lib/core.lua",
-}
 OPEN = re.compile(r"[A-Z]{3,}|\*")  # NAME stands for whatever is added, * for several
 
 
@@ -56,7 +47,7 @@ def test_every_link_leads_somewhere(paper: Path) -> None:
 @pytest.mark.parametrize("paper", PAPERS, ids=name)
 def test_every_file_that_a_paper_names_is_there(paper: Path) -> None:
     named = re.findall(rf"`({FOLDERS}/[^`\s]+)`", paper.read_text("utf-8"))
-    assert [each for each in named if not (OPEN.search(each) or each in COMING or (ROOT / each).exists())] == []
+    assert [each for each in named if not (OPEN.search(each) or (ROOT / each).exists())] == []
 
 
 def test_the_files_that_the_justfile_names_are_there() -> None:
@@ -81,7 +72,7 @@ def test_every_script_is_in_the_table_of_scripts() -> None:
     rows = [row.split("|")[1] for row in table.splitlines()[2:]]
     named = re.findall(r"`(\w+)`", " ".join(rows))
     assert len(named) == len(set(named))
-    assert set(named) - COMING == set(scripts.NAMES) - COMING
+    assert set(named) == set(scripts.NAMES)
 
 
 def test_every_state_is_in_the_diagram() -> None:

@@ -36,6 +36,7 @@ class TrunklineError(Exception):
         │   ├── CarrierRefused      it never will: the operator must change something .status
         │   ├── CarrierUnavailable  it may later                               .retry_after_s
         │   └── CarrierUnreadable   its answer can't be understood
+        ├── BodyTooLarge            an API's answer is larger than is read
         ├── NotSent                 the API certainly did not process the request .code .message
         └── Unanswered              the API may have processed the request     .code .message
     """
