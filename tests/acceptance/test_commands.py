@@ -69,7 +69,7 @@ PROMISED = (
 ANSWERS = (
     "demo", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
     "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
-    "workers", "store migrate",
+    "workers", "store migrate", "pause", "resume", "check", "profile secret",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
 

@@ -19,10 +19,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from trunkline.bootstrap import open_store, policies_of
+from trunkline.cli.books_view import books_table
 from trunkline.cli.demo_senders import Reply, Senders
 from trunkline.cli.listening import address, listening_on, receiver_program
-from trunkline.cli.render import books_table, entries_view
-from trunkline.cli.session import FAILED, JsonOption, command, err, fail, out, print_json
+from trunkline.cli.options import JsonOption
+from trunkline.cli.output import FAILED, command, err, fail, out, print_json
+from trunkline.cli.render import entries_view
 from trunkline.config.sandbox import KEY, load_for_stand_in
 from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
 from trunkline.config.settings import Settings

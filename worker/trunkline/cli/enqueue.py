@@ -10,19 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trunkline.cli.session import (
-    FAILED,
-    USAGE,
-    ConfigOption,
-    JsonOption,
-    SandboxOption,
-    command,
-    err,
-    fail,
-    out,
-    print_json,
-    session,
-)
+from trunkline.cli.options import ConfigOption, JsonOption, SandboxOption
+from trunkline.cli.output import FAILED, USAGE, command, err, fail, out, print_json
+from trunkline.cli.session import session
 from trunkline.events.event import NumberEvent
 from trunkline_producers import Enqueuer, Row, Summary, import_rows, read_rows
 from trunkline_producers.files.rows import COLUMNS

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli.session import USAGE, err, fail
+from trunkline.cli.output import USAGE, err, fail
 from trunkline.runtime.supervisor import Program
 from trunkline_producers.receiver.listening import listen
 from trunkline_producers.sources import Source

@@ -21,19 +21,19 @@ COMMANDS: Final = {  # name -> "module of this folder:function"
     "enqueue": "enqueue:enqueue",
     "import": "enqueue:import_file",
     "reconcile": "reconcile:reconcile",
-    "status": "ask:status",
-    "number": "ask:number",
-    "workers": "ask:workers",
-    "cancel": "act:cancel",
-    "pause": "act:pause",
-    "resume": "act:resume",
+    "status": "status:status",
+    "number": "number:number",
+    "workers": "workers:workers",
+    "cancel": "cancel:cancel",
+    "pause": "pause:pause",
+    "resume": "pause:resume",
     "check": "check:check",
     "audit": "upkeep:audit",
 }
 GROUPS: Final = {  # name -> what it is for, and its commands
     "dead": (
         "Dead letters: numbers that are not tried again until somebody replays them.",
-        {"list": "act:dead_list", "replay": "act:dead_replay", "drop": "act:dead_drop"},
+        {"list": "dead:dead_list", "replay": "dead:dead_replay", "drop": "dead:dead_drop"},
     ),
     "rejected": (
         "What was delivered and could not be taken in.",
@@ -46,7 +46,7 @@ GROUPS: Final = {  # name -> what it is for, and its commands
     ),
     "sources": ("Where webhooks come from.", {"list": "sources:sources_list", "test": "sources:sources_test"}),
     "store": ("The store as a whole.", {"migrate": "upkeep:store_migrate"}),
-    "profile": ("What belongs to one profile.", {"secret": "ask:profile_secret"}),
+    "profile": ("What belongs to one profile.", {"secret": "profile:profile_secret"}),
 }
 Command = Any  # click's; typer brings its own, or took the library's
 

@@ -14,18 +14,9 @@ import typer
 
 from trunkline.bootstrap import Opened, examine_for_work, open_store, policies_of
 from trunkline.cli.listening import HostOption, PortOption, listening_on, receiver_program, tell_where
-from trunkline.cli.session import (
-    FAILED,
-    USAGE,
-    ConfigOption,
-    SandboxOption,
-    command,
-    err,
-    fail,
-    settings_of,
-    sources_of,
-    tell_store,
-)
+from trunkline.cli.options import ConfigOption, SandboxOption
+from trunkline.cli.output import FAILED, USAGE, command, err, fail
+from trunkline.cli.session import settings_of, sources_of, tell_store
 from trunkline.config.running_sandbox import marked
 from trunkline.config.sandbox import KEY, load_for_stand_in, sandbox_folder
 from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE

@@ -9,15 +9,9 @@ import typer
 
 from trunkline.bootstrap import open_store
 from trunkline.cli.listening import HostOption, PortOption, listening_on, tell_where
-from trunkline.cli.session import (
-    ConfigOption,
-    SandboxOption,
-    command,
-    err,
-    settings_of,
-    sources_of,
-    tell_store,
-)
+from trunkline.cli.options import ConfigOption, SandboxOption
+from trunkline.cli.output import command, err
+from trunkline.cli.session import settings_of, sources_of, tell_store
 from trunkline.redaction import make_scrubber
 from trunkline.runtime.supervisor import end_with_supervisor
 from trunkline.store.rights import examine_rights
