@@ -1,16 +1,20 @@
-"""`trunkline`: puts the commands together. A command's module is loaded when the command is asked for: who asks what
-became of a number does not wait for the receiver's or the demo's libraries."""
+"""`trunkline`: the commands together.
+
+The module of a command is loaded when the command is asked for: `trunkline number` does not wait for the libraries of
+the receiver or of the demo.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, Final
+from importlib.metadata import version
+from typing import Annotated, Any, ClassVar, Final
 
 import typer
-from typer.core import TyperGroup
-
-from trunkline import __version__
+from typer.core import TyperCommand, TyperGroup
 
 COMMANDS: Final = {  # name -> "module of this folder:function"
     "demo": "demo:demo",
@@ -48,11 +52,15 @@ GROUPS: Final = {  # name -> what it is for, and its commands
     "store": ("The store as a whole.", {"migrate": "upkeep:store_migrate"}),
     "profile": ("What belongs to one profile.", {"secret": "profile:profile_secret"}),
 }
-Command = Any  # click's; typer brings its own, or took the library's
+NAMES_OF_HELP: Final = {"help_option_names": ["--help", "-h"]}
+
+# Classes of click's: typer brings its own copy, or took the library's.
+Command = Any
+UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 
 
 class _Commands(MutableMapping[str, Command]):
-    """A group's commands by name: those given, then those that are loaded once somebody looks at them."""
+    """Commands of a group by name: those given, and those that are loaded when somebody looks at them."""
 
     def __init__(self, given: Mapping[str, Command], places: Mapping[str, str]) -> None:
         self._places = places
@@ -77,20 +85,67 @@ class _Commands(MutableMapping[str, Command]):
         return len(list(iter(self)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Completion:
+    """A name that a shell completes, with the attributes of click's CompletionItem."""
+
+    value: str
+    help: str | None = None
+    type: str = "plain"
+
+
+class _Command(TyperCommand):
+    """A command that answers a misspelt option with the one that was meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _guess_at_options():
+            return super().parse_args(ctx, args)
+
+
+class _Group(TyperGroup):
+    """A group whose commands are loaded one by one, and not at all to complete their names."""
+
+    places: ClassVar[Mapping[str, str]]
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands(self.commands, self.places)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _guess_at_options():
+            return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the names of commands that begin so, else what click completes: options."""
+        names = filter(lambda name: name.startswith(incomplete), self.commands)
+        return [_Completion(name) for name in names] or super().shell_complete(ctx, incomplete)
+
+
+@contextmanager
+def _guess_at_options() -> Iterator[None]:
+    """Say of an option that is not there which one may be meant, in the words that typer has for commands."""
+    try:
+        yield
+    except UsageError as error:
+        near = getattr(error, "possibilities", None)
+        if near:
+            error.message = f"{error.message}. Did you mean {near[0]}?"  # type: ignore[attr-defined]  # click's
+            error.possibilities = None  # type: ignore[attr-defined]  # told
+        raise
+
+
 def _command(name: str, function: Any) -> Command:
-    """The command of a function with typer's parameters."""
+    """Make the command of a function with typer's parameters."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name)(function)
+    alone.command(name, cls=_Command)(function)
     return typer.main.get_command(alone)
 
 
-def _group(places: Mapping[str, str], **how: Any) -> typer.Typer:
-    """A group that loads its commands as they are asked for."""
+def _group(commands: Mapping[str, str], **how: Any) -> typer.Typer:
+    """Make a group that loads its commands as they are asked for."""
 
-    class Group(TyperGroup):
-        def __init__(self, **attributes: Any) -> None:
-            super().__init__(**attributes)
-            self.commands = _Commands(self.commands, places)
+    class Group(_Group):
+        places = commands
 
     return typer.Typer(
         cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, **how
@@ -99,7 +154,7 @@ def _group(places: Mapping[str, str], **how: Any) -> typer.Typer:
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"trunkline {__version__}")
+        typer.echo(f"trunkline {version('trunkline')}")
         raise typer.Exit
 
 
@@ -107,17 +162,18 @@ app = _group(
     COMMANDS,
     name="trunkline",
     help="Attaches phone numbers to Bland AI's SIP, and says what became of every number.",
-    add_completion=False,
+    context_settings=NAMES_OF_HELP,
 )
 
 
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_tell_version)
+        bool,
+        typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True, callback=_tell_version),
     ] = False,
 ) -> None:
-    """What comes before a command."""
+    """Take the options that come before a command."""
 
 
 for _name, (_help, _places) in GROUPS.items():
@@ -125,5 +181,5 @@ for _name, (_help, _places) in GROUPS.items():
 
 
 def main() -> None:
-    """The entry point of the `trunkline` command."""
+    """Run the `trunkline` command."""
     app()
