@@ -33,7 +33,7 @@ def serve(
     """
     settings = settings_of(config, secrets="optional", receives=True, sandbox=sandbox)  # only workers call the API
     sources = sources_of(settings)
-    with socket.socket(fileno=fd) if fd is not None else listening_on(host, port) as listening:
+    with _listening(host, port, fd) as listening:
         opened = open_store(settings)
         try:
             examine_rights(opened.store)
@@ -47,3 +47,10 @@ def serve(
             run_receiver(receiver, listening, settings.server.drain_s)
         finally:
             opened.close()
+
+
+def _listening(host: str, port: int, fd: int | None) -> socket.socket:
+    """Return the socket that a supervisor handed over, else a new one."""
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    return listening_on(host, port)
