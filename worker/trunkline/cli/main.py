@@ -1,20 +1,13 @@
-"""`trunkline`: the commands together.
-
-The module of a command is loaded when the command is asked for: `trunkline number` does not wait for the libraries of
-the receiver or of the demo.
-"""
+"""`trunkline`: the commands together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Final
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+
+from trunkline.cli.lazy import lazy_group
 
 COMMANDS: Final = {  # name -> "module of this folder:function"
     "demo": "demo:demo",
@@ -54,103 +47,6 @@ GROUPS: Final = {  # name -> what it is for, and its commands
 }
 NAMES_OF_HELP: Final = {"help_option_names": ["--help", "-h"]}
 
-# Classes of click's: typer brings its own copy, or took the library's.
-Command = Any
-UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
-
-
-class _Commands(MutableMapping[str, Command]):
-    """Commands of a group by name: those given, and those that are loaded when somebody looks at them."""
-
-    def __init__(self, given: Mapping[str, Command], places: Mapping[str, str]) -> None:
-        self._places = places
-        self._loaded = dict(given)
-
-    def __getitem__(self, name: str) -> Command:
-        if name not in self._loaded:
-            module, _, function = self._places[name].partition(":")
-            self._loaded[name] = _command(name, getattr(import_module(f"trunkline.cli.{module}"), function))
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Command) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self._places, *self._loaded))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Completion:
-    """A name that a shell completes, with the attributes of click's CompletionItem."""
-
-    value: str
-    help: str | None = None
-    type: str = "plain"
-
-
-class _Command(TyperCommand):
-    """A command that answers a misspelt option with the one that was meant."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        with _guess_at_options():
-            return super().parse_args(ctx, args)
-
-
-class _Group(TyperGroup):
-    """A group whose commands are loaded one by one, and not at all to complete their names."""
-
-    places: ClassVar[Mapping[str, str]]
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.commands = _Commands(self.commands, self.places)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        with _guess_at_options():
-            return super().parse_args(ctx, args)
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return the names of commands that begin so, else what click completes: options."""
-        names = filter(lambda name: name.startswith(incomplete), self.commands)
-        return [_Completion(name) for name in names] or super().shell_complete(ctx, incomplete)
-
-
-@contextmanager
-def _guess_at_options() -> Iterator[None]:
-    """Say of an option that is not there which one may be meant, in the words that typer has for commands."""
-    try:
-        yield
-    except UsageError as error:
-        near = getattr(error, "possibilities", None)
-        if near:
-            error.message = f"{error.message}. Did you mean {near[0]}?"  # type: ignore[attr-defined]  # click's
-            error.possibilities = None  # type: ignore[attr-defined]  # told
-        raise
-
-
-def _command(name: str, function: Any) -> Command:
-    """Make the command of a function with typer's parameters."""
-    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name, cls=_Command)(function)
-    return typer.main.get_command(alone)
-
-
-def _group(commands: Mapping[str, str], **how: Any) -> typer.Typer:
-    """Make a group that loads its commands as they are asked for."""
-
-    class Group(_Group):
-        places = commands
-
-    return typer.Typer(
-        cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, **how
-    )  # fmt: skip
-
 
 def _tell_version(asked: bool) -> None:
     if asked:
@@ -158,7 +54,7 @@ def _tell_version(asked: bool) -> None:
         raise typer.Exit
 
 
-app = _group(
+app = lazy_group(
     COMMANDS,
     name="trunkline",
     help="Attaches phone numbers to Bland AI's SIP, and says what became of every number.",
@@ -177,7 +73,7 @@ def _options(
 
 
 for _name, (_help, _places) in GROUPS.items():
-    app.add_typer(_group(_places, help=_help), name=_name)
+    app.add_typer(lazy_group(_places, help=_help), name=_name)
 
 
 def main() -> None:
