@@ -17,6 +17,8 @@ class TrunklineError(Exception):
         ├── ConfigError         the operator must change the configuration .mistakes
         ├── SecretUnresolved    the operator must provide a secret
         ├── EmbeddedError       the embedded server could not be had
+        ├── NotThere            the operator must name an account, a profile or a rejection that is there
+        ├── WrongUse            the operator must ask in another way
         ├── SandboxTaken        a sandbox runs in the folder already
         ├── CarrierError        a carrier's API did not give what was asked for
         ├── NotSent             the API certainly did not process the request
