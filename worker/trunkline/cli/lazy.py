@@ -107,6 +107,4 @@ def lazy_group(commands: Mapping[str, str], **how: Any) -> typer.Typer:
     class Group(_Group):
         places = commands
 
-    return typer.Typer(
-        cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, **how
-    )  # fmt: skip
+    return typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, **how)

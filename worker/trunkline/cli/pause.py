@@ -14,9 +14,7 @@ from trunkline.operations.names import WrongUse
 from trunkline.operations.pauses import Target
 
 AccountArgument = Annotated[str | None, typer.Argument(metavar="ACCOUNT")]
-InsteadOption = Annotated[
-    str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")
-]  # fmt: skip
+InsteadOption = Annotated[str | None, typer.Option("--profile", metavar="P", help="A profile in place of an account.")]
 
 
 @command

@@ -61,7 +61,7 @@ def reconcile(
 
     rounds = Rounds(
         settings, source, api_of(settings, source), dry_run=dry_run, tell_step=tell_step, tell_note=_print_note
-    )  # fmt: skip
+    )
     tell_store(settings, quiet=json)
     if period_s is not None:
         _again_and_again(rounds, period_s, from_start=from_start, json=json)

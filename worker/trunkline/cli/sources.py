@@ -62,9 +62,7 @@ def sources_test(
     settings = settings_of(config, secrets="optional", sandbox=sandbox)
     found = asked.source_named(sources_of(settings), source)
     headers = list(_headers(header or ()))
-    request = asked.request_to(
-        found, settings, method=method, query=query, headers=headers, body=_read(body)
-    )  # fmt: skip
+    request = asked.request_to(found, settings, method=method, query=query, headers=headers, body=_read(body))
     if at is None:
         at = time.time()
     document = asked.tested(found, request, settings, at)

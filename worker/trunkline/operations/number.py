@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from trunkline.events.intake import NumberRules
@@ -29,7 +30,5 @@ def number(store: Store, rules: NumberRules, raw: str) -> NumberAnswer:
 
     Raises NumberRefused for a text that is no number; StoreUnavailable and StoreError.
     """
-    found: list[Entry] = []
-    for text in spellings(rules, raw):
-        found += queries.entries_of(store, text)
-    return NumberAnswer(tuple(found), queries.books(store))
+    found = queries.entries_of_each(store, spellings(rules, raw)).values()
+    return NumberAnswer(tuple(chain.from_iterable(found)), queries.books(store))

@@ -57,9 +57,7 @@ def waiting(store: Store, selection: Selection, queued_by_ms: int) -> Iterable[E
     """
     if selection.numbers:
         return _named(store, selection, WAITING)
-    return queries.waiting(
-        store, profile=selection.profile, source=selection.source, queued_by_ms=queued_by_ms
-    )  # fmt: skip
+    return queries.waiting(store, profile=selection.profile, source=selection.source, queued_by_ms=queued_by_ms)
 
 
 def rejected(
@@ -81,8 +79,6 @@ def names(entries: Iterable[Entry]) -> Iterator[Name]:
 
 def _named(store: Store, selection: Selection, states: tuple[State, ...]) -> list[Entry]:
     found: list[Entry] = []
-    for number in selection.numbers:
-        for entry in queries.entries_of(store, number):
-            if entry.state in states and selection.takes(entry):
-                found.append(entry)
-    return found
+    for entries in queries.entries_of_each(store, selection.numbers).values():
+        found += filter(selection.takes, entries)
+    return [entry for entry in found if entry.state in states]

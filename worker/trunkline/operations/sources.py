@@ -38,9 +38,7 @@ def source_named(sources: Mapping[str, Source], name: str) -> Source:
     """Return a source by its name. Raises WrongUse where there is none."""
     if name not in sources:
         meant = did_you_mean(name, sources) or ";"
-        raise WrongUse(
-            f'there is no source "{name}" in the configuration{meant} `trunkline sources list` shows them'
-        )  # fmt: skip
+        raise WrongUse(f'there is no source "{name}" in the configuration{meant} `trunkline sources list` shows them')
     return sources[name]
 
 
