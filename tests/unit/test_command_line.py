@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from trunkline import __version__
@@ -31,6 +33,12 @@ LOADS = """
 import sys, typer
 from trunkline.cli.main import app
 typer.main.get_command(app).commands[sys.argv[1]]
+print(*sys.modules)
+"""
+HELPS = """
+import sys
+from trunkline.cli.main import app
+app(["--help"], standalone_mode=False)
 print(*sys.modules)
 """
 
@@ -89,6 +97,24 @@ def test_a_shell_completes_commands_and_options(typed: str, completed: list[str]
     program = "import sys; sys.argv = ['trunkline']; from trunkline.cli import main; main()"
     ran = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == completed
+
+
+@pytest.mark.parametrize("group", ["", "dead", "rejected", "sources"])
+def test_help_says_of_each_command_what_the_command_says_of_itself(group: str) -> None:
+    found: Any = typer.main.get_command(app)
+    for name in group.split():
+        found = found.commands[name]
+    shown = " ".join(CliRunner().invoke(app, [*group.split(), "--help"]).stdout.replace("│", " ").split())
+    for name, command in found.commands.items():
+        first = command.help.partition("\n\n")[0]
+        assert " ".join(f"{name} {first}".split()) in shown
+
+
+def test_help_loads_no_command() -> None:
+    ran = subprocess.run([sys.executable, "-c", HELPS], capture_output=True, text=True, check=True)
+    loaded = ran.stdout.splitlines()[-1].split()
+    assert "trunkline.cli.lazy" in loaded
+    assert [name for name in loaded if name.startswith(("trunkline.store", "trunkline.operations", *HEAVY))] == []
 
 
 @pytest.mark.parametrize("command", LIGHT)

@@ -1,14 +1,17 @@
 """Groups of commands whose modules are loaded when a command is asked for.
 
-`trunkline number` does not wait for the libraries of the receiver or of the demo.
+`trunkline number` does not wait for the libraries of the receiver or of the demo, `trunkline --help` for none of them.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from typing import Any, ClassVar, Final
 
 import typer
@@ -75,6 +78,15 @@ class _Group(TyperGroup):
         with _guess_at_options():
             return super().parse_args(ctx, args)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of the group with the docstrings of its commands, none of which is loaded for it."""
+        whole = self.commands
+        self.commands = {name: _described(name, self.places) or whole[name] for name in whole}
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.commands = whole
+
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return the names of commands that begin so, else what click completes: options."""
         names = filter(lambda name: name.startswith(incomplete), self.commands)
@@ -92,6 +104,20 @@ def _guess_at_options() -> Iterator[None]:
             error.message = f"{error.message}. Did you mean {near[0]}?"  # type: ignore[attr-defined]  # click's
             error.possibilities = None  # type: ignore[attr-defined]  # told
         raise
+
+
+def _described(name: str, places: Mapping[str, str]) -> Command | None:
+    """Return a command that has but a name and a docstring, read from its module's source; None without a source."""
+    if name not in places:
+        return None
+    module, _, function = places[name].partition(":")
+    spec = find_spec(f"trunkline.cli.{module}")
+    if spec is None or not isinstance(spec.loader, InspectLoader):
+        return None
+    for node in ast.parse(spec.loader.get_source(spec.name) or "").body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return _Command(name, help=ast.get_docstring(node))
+    return None
 
 
 def _command(name: str, function: Any) -> Command:
