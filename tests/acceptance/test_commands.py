@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -71,7 +72,7 @@ PROMISED = (
 ANSWERS = (
     "demo", "init", "enqueue", "import", "status", "number", "dead list", "dead replay", "dead drop", "cancel", "audit",
     "rejected list", "rejected show", "rejected drop", "rejected replay", "sources list", "sources test", "reconcile",
-    "workers", "store migrate",
+    "workers", "store migrate", "pause", "resume", "check", "profile secret",
 )  # fmt: skip
 WITHOUT_CONFIGURATION = ("demo", "sandbox")
 WITHOUT_STORE = (*WITHOUT_CONFIGURATION, "init")
@@ -208,6 +209,8 @@ def test_profile_secret_prints_the_last_password_or_all_with_what_they_were_said
     last = stage.trunkline("profile", "secret", PBX.name)
     assert (last.code, last.out) == (0, "pbx-last\n")
     assert "an earlier one is of 1970-01-01T00:00:01.000Z; --all" in last.err
+    document = stage.trunkline("profile", "secret", PBX.name, "--json").json
+    assert (document["lost_at"], [each["password"] for each in document["passwords"]]) == (None, ["pbx-last"])
     every = stage.trunkline("profile", "secret", PBX.name, "--all")
     assert every.out.splitlines() == [
         f"pbx-first  1970-01-01T00:00:01.000Z  1 number: {PBX.numbers[0]}",
@@ -472,6 +475,27 @@ def test_what_is_not_there_cannot_be_paused(stage: Stage, command: str, words: s
     assert "there is no" in ran.err
 
 
+def test_a_pause_answers_with_what_is_paused(stage: Stage) -> None:
+    name = PAUSED_PROFILE.name
+    for command, done in (("pause", "paused"), ("resume", "resumed")):
+        assert stage.trunkline(command, "--profile", name, "--json").json == {"profile": name, "done": done}
+        assert stage.trunkline(command, name, "--json").json == {"account": name, "done": done}
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("dead list", 0), ("dead replay", 1), ("dead drop", 1), ("cancel --yes", 1), ("pause", 1), ("resume", 1)],
+)
+def test_a_misspelt_profile_is_guessed_at(stage: Stage, command: str, code: int) -> None:
+    ran = stage.trunkline(*command.split(), "--profile", "scene-O")
+    assert (ran.code, 'did you mean "scene-' in ran.err) == (code, True)
+
+
+@pytest.mark.parametrize("command", ["rejected list", "rejected drop", "rejected replay", "cancel --yes"])
+def test_a_misspelt_source_is_guessed_at(stage: Stage, command: str) -> None:
+    assert 'did you mean "import"?' in stage.trunkline(*command.split(), "--source", "imprt").err
+
+
 def test_cancel_asks_first_and_takes_out_what_waits(stage: Stage) -> None:
     stage.trunkline("pause", CANCEL.name)
     enqueue(stage, CANCEL, "abc", "--source", "wrong")
@@ -513,6 +537,10 @@ def test_check_prints_what_it_understood_and_hides_secrets(stage: Stage) -> None
     assert f"profile {ENQUEUE.name}" in ran.out
     assert "key from env:BLAND_API_KEY" in ran.out
     assert "sandbox-key" not in ran.out
+    document = stage.trunkline("check", "--json").json
+    assert {"name": "store", "value": ANY} in document["understood"]
+    assert (document["store"], document["accounts"]) == (None, [])
+    assert "sandbox-key" not in str(document)
 
 
 def test_check_online_tries_the_store_and_each_key(stage: Stage, tmp_path: Path) -> None:
@@ -524,6 +552,11 @@ def test_check_online_tries_the_store_and_each_key(stage: Stage, tmp_path: Path)
     assert (fine.code, "GET /v1/me answers 200" in fine.out) == (0, True)
     wrong = stage.trunkline("check", "--online", "--config", str(config), BLAND_API_KEY="wrong")
     assert (wrong.code, "GET /v1/me answers 401" in wrong.out) == (1, True)
+    words = ("check", "--online", "--json", "--config", str(config))
+    for key, ok in (("sandbox-key", True), ("wrong", False)):
+        told = stage.trunkline(*words, BLAND_API_KEY=key)
+        assert (told.code, [each["ok"] for each in told.json["accounts"]]) == (int(not ok), [ok])
+        assert told.json["warnings"] == ["no profile is configured, so nothing can be attached"]
 
 
 @pytest.mark.parametrize("command", ["check", "status", "worker", "up", "enqueue --profile p +14155550100", "audit"])

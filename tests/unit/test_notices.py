@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from trunkline.cli.render import books_table, entries_view, workers_table
+from trunkline.cli.books_view import books_table, workers_table
+from trunkline.cli.render import entries_view
 from trunkline.config.store_place import StorePlace
 from trunkline.lifecycle import State
 from trunkline.operations.documents import number_document, status_document, workers_document

@@ -6,7 +6,7 @@ import pytest
 import typer
 from rich.console import Console, RenderableType
 
-from trunkline.cli import session
+from trunkline.cli import output
 from trunkline.cli.render import dead_table, entries_view
 from trunkline.lifecycle import State
 from trunkline.store.model import AccountBook, Books, Entry, ProfileBook
@@ -51,8 +51,8 @@ def test_a_number_is_shown_as_it_is(number: str) -> None:
 
 @pytest.mark.parametrize("text", AWKWARD)
 def test_an_error_is_shown_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    session.err.cache_clear()
+    output.err.cache_clear()
     with pytest.raises(typer.Exit):
-        session.fail(f"no such profile: {text}")
-    session.err.cache_clear()
+        output.fail(f"no such profile: {text}")
+    output.err.cache_clear()
     assert f"no such profile: {text}" in capsys.readouterr().err

@@ -28,6 +28,8 @@ class TrunklineError(Exception):
         │   │   └── StoreNewer      this program must be upgraded
         │   ├── StillOld            a worker of an earlier release must be stopped
         │   └── RejectionsFull      the operator must make room; the sender tries again later
+        ├── NotThere                the operator must name an account, a profile or a rejection that is there
+        ├── WrongUse                the operator must ask in another way
         ├── EmbeddedError           the embedded server could not be had
         ├── SandboxTaken            a sandbox runs in the folder already
         ├── SandboxError            the stand-in API can't do what it was asked

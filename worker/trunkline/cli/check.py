@@ -1,42 +1,29 @@
-"""Looking at the configuration, and with `--online` at what it names."""
+"""`trunkline check`: the configuration as it was understood, and with `--online` a trial of what it names."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
 
-from trunkline.bland.client import BlandApi, NotSent, Unanswered
-from trunkline.bootstrap import examine_for_work, open_store
+from trunkline.cli.options import ConfigOption, JsonOption, SandboxOption
+from trunkline.cli.output import FAILED, command, err, out, print_json
 from trunkline.cli.render import pairs_table
-from trunkline.cli.session import (
-    FAILED,
-    ConfigOption,
-    SandboxOption,
-    command,
-    err,
-    out,
-    polled_of,
-    settings_of,
-    sources_of,
-    tell_store,
-)
-from trunkline.config.sections import Account
+from trunkline.cli.session import settings_of, sources_of, tell_store
 from trunkline.config.settings import Settings
-from trunkline.config.store_place import place_of
-from trunkline.profiles.directions import Direction
-from trunkline.store import Durability
-from trunkline.store.examining import EARLY_WAITAOF, try_a_write
-from trunkline_producers.verify.tokens import Unsigned
+from trunkline.operations.configuration import Row, understood
+from trunkline.operations.trial import AccountTrial, StoreTrial, try_accounts, try_store
 
-CHECK_S: Final = 10.0
+NO_PROFILE: Final = "no profile is configured, so nothing can be attached"
+NO_STAND_IN: Final = "the sandbox's stand-in API is not running"
 
 
 @command
 def check(
     online: Annotated[bool, typer.Option("--online", help="Also try the store and each account's key.")] = False,
+    json: JsonOption = False,
     config: ConfigOption = None,
     sandbox: SandboxOption = False,
 ) -> None:
@@ -46,79 +33,63 @@ def check(
     """
     settings = settings_of(config, sandbox=sandbox)
     tell_store(settings, quiet=True)  # the table names it
-    out().print(pairs_table(_understood(settings)))
-    for warning in settings.warnings:
-        err().print(f"[yellow]warning:[/] {escape(str(warning))}")
+    rows = list(understood(settings, sources_of(settings)))
+    warnings = [str(warning) for warning in settings.warnings]
     if not settings.profiles:
-        err().print("[yellow]warning:[/] no profile is configured, so nothing can be attached")
-    if online and not _check_online(settings):
+        warnings.append(NO_PROFILE)
+    if json:
+        fine = _answer_json(settings, rows, warnings, online=online)
+    else:
+        out().print(pairs_table(rows))
+        for warning in warnings:
+            err().print(f"[yellow]warning:[/] {escape(warning)}")
+        fine = not online or _try(settings)
+    if not fine:
         raise typer.Exit(FAILED)
 
 
-def _understood(settings: Settings) -> list[tuple[str, Any]]:
-    store, worker, numbers = settings.store, settings.worker, settings.numbers
-    rows: list[tuple[str, Any]] = [
-        ("file", settings.path or "none: defaults and the environment"),
-        (
-            "store",
-            f"{place_of(settings)}; acknowledge {store.acknowledge}, attached kept {store.keep_attached_days} days",
-        ),
-        (
-            "worker",
-            f"{worker.processes} processes of {worker.threads} threads, "
-            f"lease {worker.lease_s:g} s, grace {worker.grace_s:g} s",
-        ),
-        ("numbers", f"region {numbers.region or 'none'}, check {numbers.check}"),
-    ]
-    rows += [(f"account {name}", _account(account, settings)) for name, account in settings.accounts.items()]
-    for name, profile in settings.profiles.items():
-        directions = ", ".join(map(_direction, profile.directions))
-        trunk = f", trunk {profile.trunk_id}" if profile.trunk_id else ""
-        rows.append((f"profile {name}", f"account {profile.account}{trunk}: {directions}"))
-    for name, source in sources_of(settings).items():
-        keys = ", ".join(key.id for key in source.keys) or "none at hand"
-        told = "NOT VERIFIED: whatever reaches it is taken" if source.scheme == Unsigned() else f"keys: {keys}"
-        rows.append((f"source {name}", f"{source.type}, at /hooks/{name}, {told}"))
-    rows += [(f"source {name}", f"{raw['type']}, only polled") for name, raw in polled_of(settings)]
-    rows += [("route", f"{route.when} → {route.profile}") for route in settings.routes]
-    return rows
-
-
-def _direction(direction: Direction) -> str:
-    to = f" to {direction.sip_endpoint}" if direction.sip_endpoint else ""
-    return f"{direction.type}{to}{' (register)' if direction.auth_mode == 'register' else ''}"
-
-
-def _account(account: Account, settings: Settings) -> str:
-    api = "the stand-in API, which is not running" if settings.stand_in == "" else account.base_url
-    key = f"key from {account.key.ref}" if account.key else "no key"
-    return (
-        f"{api}, {key}, {account.requests_per_second:g} requests a second, "
-        f"{account.max_concurrency} at once, time-out {account.timeout_s:g} s"
-    )
-
-
-def _check_online(settings: Settings) -> bool:
-    opened = open_store(settings)
-    try:
-        examine_for_work(opened)
-        try_a_write(opened.store)
-    finally:
-        opened.close()
-    out().print(f"[green]store[/]: takes writes; they are on disk by: {opened.store.durability}")
-    if opened.store.durability is Durability.waitaof:
-        err().print(f"[yellow]warning:[/] {EARLY_WAITAOF}")
+def _try(settings: Settings) -> bool:
+    """Try the store and each account, and print each result as it comes in; return whether all is well."""
+    _tell_store_trial(try_store(settings))
     if settings.stand_in == "":
-        err().print("[red]the sandbox's stand-in API is not running[/]; `trunkline up --sandbox` starts it")
+        err().print(f"[red]{NO_STAND_IN}[/]; `trunkline up --sandbox` starts it")
         return False
     fine = True
-    for name, account in settings.accounts.items():
-        try:
-            answer = BlandApi(account).me(deadline=time.monotonic() + CHECK_S, permit=lambda: None)
-            good, text = answer.status < 400, f"GET /v1/me answers {answer.status}"
-        except (NotSent, Unanswered) as error:
-            good, text = False, error.message
-        out().print(f"[{'green' if good else 'red'}]account {name}[/]: ", end="")
-        out().print(text, markup=False)
-        fine = fine and good
+    for trial in try_accounts(settings):
+        _tell_account_trial(trial)
+        fine = fine and trial.ok
     return fine
+
+
+def _tell_store_trial(trial: StoreTrial) -> None:
+    out().print(f"[green]store[/]: takes writes; they are on disk by: {trial.durability}")
+    if trial.warning:
+        err().print(f"[yellow]warning:[/] {trial.warning}")
+
+
+def _tell_account_trial(trial: AccountTrial) -> None:
+    colour = "red"
+    if trial.ok:
+        colour = "green"
+    out().print(f"[{colour}]account {trial.account}[/]: ", end="")
+    out().print(trial.message, markup=False)
+
+
+def _answer_json(settings: Settings, rows: list[Row], warnings: list[str], *, online: bool) -> bool:
+    """Print the document of `check --json`; return whether all that was tried is well."""
+    document: dict[str, Any] = {
+        "understood": [{"name": name, "value": value} for name, value in rows],
+        "warnings": warnings,
+        "store": None,
+        "accounts": [],
+    }
+    if not online:
+        print_json(document)
+        return True
+    document["store"] = asdict(try_store(settings))
+    if settings.stand_in == "":
+        warnings.append(NO_STAND_IN)
+    else:
+        document["accounts"] = [asdict(trial) for trial in try_accounts(settings)]
+    print_json(document)
+    return settings.stand_in != "" and all(trial["ok"] for trial in document["accounts"])

@@ -1,4 +1,4 @@
-"""Those who send webhooks in the demo: a carrier, a CRM and a program, each signing the way the real one does."""
+"""Senders of the demo's webhooks: a carrier, a CRM and a program, each with the signature of the real one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PATIENCE_S: Final = 60.0  # the receiver may still be starting
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the receiver said."""
+    """An answer of the receiver: the HTTP status, and what was taken in."""
 
     status: int
     summary: Summary
 
 
 class Senders:
-    """Sends to the receiver at `url`. Close it, or use it as a context."""
+    """A client of the receiver at `url`. Use it as a context manager."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -48,7 +48,7 @@ class Senders:
         self._client.close()
 
     def environment(self) -> dict[str, str]:
-        """The keys, as the receiver's configuration names them."""
+        """Return the keys by the names that the receiver's configuration has for them."""
         return {
             "DEMO_TELNYX_KEY": base64.b64encode(bytes(self._carrier.verify_key)).decode(),
             "DEMO_HUBSPOT_KEY": self._crm,
@@ -56,7 +56,7 @@ class Senders:
         }
 
     def telnyx(self, numbers: Sequence[str]) -> Iterator[Reply]:
-        """Completed number orders: Ed25519 over time and body."""
+        """Send completed number orders, signed with Ed25519 over time and body."""
         for index, part in enumerate(_parts(numbers, ORDER)):
             order = {
                 "data": {
@@ -77,21 +77,22 @@ class Senders:
                 "telnyx-timestamp": stamp,
                 "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
             }
-            self._first = (body, headers) if index == 0 else self._first
+            if index == 0:
+                self._first = (body, headers)
             yield self._post("telnyx", body, headers)
 
     def again(self) -> Iterator[Reply]:
-        """The first order, delivered a second time."""
+        """Send the first order a second time."""
         body, headers = self._first
         yield self._post("telnyx", body, headers)
 
     def forged(self) -> Iterator[Reply]:
-        """The first order with one byte changed."""
+        """Send the first order with one byte changed."""
         body, headers = self._first
         yield self._post("telnyx", body.replace(b"success", b"Success", 1), headers)
 
     def hubspot(self, numbers: Sequence[str]) -> Iterator[Reply]:
-        """Batches of changed properties: HMAC over method, URL, body and time."""
+        """Send batches of changed properties, signed with HMAC over method, URL, body and time."""
         for index, part in enumerate(_parts(numbers, BATCH)):
             now_ms = int(time.time() * 1000)
             batch = [
@@ -117,7 +118,7 @@ class Senders:
             yield self._post("hubspot", body, headers)
 
     def cloudevents(self, numbers: Sequence[str], profile: str) -> Iterator[Reply]:
-        """Batches of CloudEvents with a bearer token."""
+        """Send batches of CloudEvents with a bearer token."""
         for index, part in enumerate(_parts(numbers, BATCH)):
             batch = [
                 {
@@ -139,11 +140,10 @@ class Senders:
         answer = self._client.post(
             f"/hooks/{source}", content=body, headers={"Content-Type": "application/json", **headers}
         )
-        said = answer.json() if answer.is_success else {}
-        return Reply(
-            answer.status_code,
-            Summary(said.get("accepted", 0), said.get("coalesced", 0), said.get("duplicate", 0)),
-        )
+        if not answer.is_success:
+            return Reply(answer.status_code, Summary())
+        said = answer.json()
+        return Reply(answer.status_code, Summary(said["accepted"], said["coalesced"], said["duplicate"]))
 
 
 def _parts(numbers: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from trunkline.cli.session import ConfigOption, JsonOption, command, err, fail, out, print_json
+from trunkline.cli.options import ConfigOption, JsonOption
+from trunkline.cli.output import command, err, fail, out, print_json
 from trunkline.config.example import example_text, schema_url, with_schema
 from trunkline.config.settings import DEFAULT_FILE
 from trunkline.config.store_place import near

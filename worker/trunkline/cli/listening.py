@@ -1,4 +1,4 @@
-"""Where the receiver listens, for the commands that start one; without the receiver's libraries."""
+"""Sockets of the receiver, for the commands that start one; without the receiver's libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli.session import USAGE, err, fail
+from trunkline.cli.output import USAGE, err, fail
 from trunkline.runtime.supervisor import Program
 from trunkline_producers.receiver.listening import listen
 from trunkline_producers.sources import Source
@@ -18,7 +18,7 @@ PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="Where
 
 
 def listening_on(host: str, port: int) -> socket.socket:
-    """A socket that listens there, or the end of the command with a sentence."""
+    """Return a socket that listens there; end the command with a sentence if it can't."""
     try:
         return listen(host, port)
     except OSError as error:
@@ -26,18 +26,20 @@ def listening_on(host: str, port: int) -> socket.socket:
 
 
 def receiver_program(listening: socket.socket) -> Program:
-    """The receiver as a process of its own, on a socket that is open already."""
+    """Return the command of a receiver in a process of its own, on a socket that is open already."""
     listening.set_inheritable(True)
     return Program(("trunkline", "serve", "--fd", str(listening.fileno())), (listening.fileno(),))
 
 
 def tell_where(listening: socket.socket, sources: Mapping[str, Source]) -> None:
-    """Says where webhooks and events are taken in."""
+    """Print the URLs at which webhooks and events are taken in, on stderr."""
     paths = [*(f"/hooks/{name}" for name in sources), "/v1/events"]
     err().print(f"receiving at http://{address(listening)}: {', '.join(paths)}", markup=False)
 
 
 def address(listening: socket.socket) -> str:
-    """Where a socket listens, as it stands in a URL."""
+    """Return host and port of a socket, as they stand in a URL."""
     host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if ":" in host:
+        return f"[{host}]:{port}"
+    return f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""Commands that run until they are stopped: worker, up, sandbox."""
+"""`trunkline worker` and `trunkline up`: processes that run until they are stopped."""
 
 from __future__ import annotations
 
@@ -14,25 +14,16 @@ import typer
 
 from trunkline.bootstrap import Opened, examine_for_work, open_store, policies_of
 from trunkline.cli.listening import HostOption, PortOption, listening_on, receiver_program, tell_where
-from trunkline.cli.session import (
-    FAILED,
-    USAGE,
-    ConfigOption,
-    SandboxOption,
-    command,
-    err,
-    fail,
-    settings_of,
-    sources_of,
-    tell_store,
-)
+from trunkline.cli.options import ConfigOption, SandboxOption
+from trunkline.cli.output import FAILED, command, err, fail
+from trunkline.cli.session import settings_of, sources_of, tell_store
 from trunkline.config.running_sandbox import marked
 from trunkline.config.sandbox import KEY, load_for_stand_in, sandbox_folder
 from trunkline.config.sandbox import STAND_IN as STAND_IN_VARIABLE
 from trunkline.config.settings import Settings
 from trunkline.redaction import make_scrubber
 from trunkline.runtime.supervisor import Program, Supervisor
-from trunkline.sandbox import STAND_IN, RulesError, Sandbox, SandboxRules, serve
+from trunkline.sandbox import STAND_IN, Sandbox, SandboxRules
 from trunkline.store import Store, StoreError, StoreNewer, StoreUnavailable
 from trunkline.store.examining import refuse_newer
 from trunkline.telemetry import logs
@@ -94,7 +85,7 @@ def up(
 
 
 def _started_sandbox(config: Path | None, stack: ExitStack) -> Settings:
-    """Starts a stand-in API that lives as long as the stack, where other terminals find it; the sandbox's settings."""
+    """Start a stand-in API that lives as long as the stack and that other terminals find; return its settings."""
     stand_in = stack.enter_context(Sandbox(SandboxRules(api_key=KEY)))
     settings = load_for_stand_in(config, os.environ, stand_in.base_url)
     logs.configure(scrub=make_scrubber(settings.secret_values()))
@@ -104,36 +95,8 @@ def _started_sandbox(config: Path | None, stack: ExitStack) -> Settings:
     return settings
 
 
-@command
-def sandbox(
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8089,
-    latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds before each answer.")] = 0.2,
-    fail_rate: Annotated[
-        float, typer.Option("--fail-rate", min=0, max=1, help="Share of numbers that fail at a try.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option("--seed", help="Which of them, repeatably.")] = 1,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option("--rule", metavar="NAME=VALUE", help="Any other rule, such as rate_500=0.01 or poison_every=97."),
-    ] = None,
-) -> None:
-    """A local stand-in for the SIP endpoints of api.bland.ai.
-
-    Example: trunkline sandbox --port 8089 --fail-rate 0.1
-    """
-    given: dict[str, object] = {"api_key": None, "latency_s": latency, "fail_rate": fail_rate, "seed": seed}
-    for text in rule or []:
-        name, _, value = text.partition("=")
-        given[name] = value
-    try:
-        rules = SandboxRules.from_mapping(given)
-    except RulesError as error:
-        fail(str(error), USAGE)
-    serve(rules, port=port, on_start=lambda url: err().print(f"[yellow]{STAND_IN}[/] at {url} (any key; Ctrl-C stops)"))
-
-
 def child_environment(config: Path | None, threads: int | None, settings: Settings) -> dict[str, str]:
-    """The environment of worker processes: ours, with what the command line says."""
+    """Return the environment of worker processes: that of this process, with what the command line says."""
     env = dict(os.environ)
     if config is not None:
         env["TRUNKLINE_CONFIG"] = str(config.absolute())

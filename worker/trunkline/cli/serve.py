@@ -9,15 +9,9 @@ import typer
 
 from trunkline.bootstrap import open_store
 from trunkline.cli.listening import HostOption, PortOption, listening_on, tell_where
-from trunkline.cli.session import (
-    ConfigOption,
-    SandboxOption,
-    command,
-    err,
-    settings_of,
-    sources_of,
-    tell_store,
-)
+from trunkline.cli.options import ConfigOption, SandboxOption
+from trunkline.cli.output import command, err
+from trunkline.cli.session import settings_of, sources_of, tell_store
 from trunkline.redaction import make_scrubber
 from trunkline.runtime.supervisor import end_with_supervisor
 from trunkline.store.rights import examine_rights
@@ -39,7 +33,7 @@ def serve(
     """
     settings = settings_of(config, secrets="optional", receives=True, sandbox=sandbox)  # only workers call the API
     sources = sources_of(settings)
-    with socket.socket(fileno=fd) if fd is not None else listening_on(host, port) as listening:
+    with _listening(host, port, fd) as listening:
         opened = open_store(settings)
         try:
             examine_rights(opened.store)
@@ -53,3 +47,10 @@ def serve(
             run_receiver(receiver, listening, settings.server.drain_s)
         finally:
             opened.close()
+
+
+def _listening(host: str, port: int, fd: int | None) -> socket.socket:
+    """Return the socket that a supervisor handed over, else a new one."""
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    return listening_on(host, port)

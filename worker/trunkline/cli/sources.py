@@ -1,42 +1,22 @@
-"""Commands about sources of webhooks: which there are, and what a payload would become without sending it anywhere."""
+"""`trunkline sources`: the sources of webhooks, and a trial of a payload."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from trunkline.cli.session import (
-    FAILED,
-    USAGE,
-    ConfigOption,
-    JsonOption,
-    SandboxOption,
-    command,
-    fail,
-    out,
-    polled_of,
-    print_json,
-    settings_of,
-    sources_of,
-)
-from trunkline.config.settings import Settings
-from trunkline.events.event import NumberEvent, to_wire
-from trunkline.events.intake import ProfileRule, take_in
-from trunkline.lifecycle import Refusal
-from trunkline_producers.deliveries.delivery import understood
-from trunkline_producers.sources import Source, presets
-from trunkline_producers.verify import Key, Unverified
-from trunkline_producers.webhooks.mapping import Mapped
-from trunkline_producers.webhooks.request import WebhookRequest, headers_of
+from trunkline.cli.options import ConfigOption, JsonOption, SandboxOption
+from trunkline.cli.output import FAILED, command, out, print_json
+from trunkline.cli.render import lines_table
+from trunkline.cli.session import settings_of, sources_of
+from trunkline.operations import sources as asked
+from trunkline.operations.names import WrongUse
 
 
 @command
@@ -46,25 +26,17 @@ def sources_list(json: JsonOption = False, config: ConfigOption = None, sandbox:
     Example: trunkline sources list
     """
     settings = settings_of(config, secrets="optional", sandbox=sandbox)
-    sources = sources_of(settings)
-    configured = [
-        *(_about(name, source.type, f"/hooks/{name}", settings, source.keys) for name, source in sources.items()),
-        *(_about(name, raw["type"], None, settings, ()) for name, raw in polled_of(settings)),
-    ]
+    configured = asked.configured(settings, sources_of(settings))
+    types = asked.known_types()
     if json:
-        known = [{"type": name, "title": preset.get("title", "")} for name, preset in presets().items()]
-        print_json({"sources": configured, "types": known})
+        print_json({"sources": configured, "types": types})
         return
     if configured:
-        rows = (
-            (row["source"], row["type"], row["path"] or "only polled", row["profile"], ", ".join(row["keys"]) or "-")
-            for row in configured
-        )
-        out().print(_table(("source", "type", "path", "profile", "keys"), rows))
+        out().print(lines_table(("source", "type", "path", "profile", "keys"), map(_line, configured)))
     else:
         out().print("no source is configured; add [sources.NAME] with one of these types:\n", markup=False)
-    titles = ((name, str(preset.get("title", ""))) for name, preset in presets().items())
-    out().print(_table(("type", "what"), titles))
+    titles = ((known["type"], str(known["title"])) for known in types)
+    out().print(lines_table(("type", "what"), titles))
 
 
 @command
@@ -88,100 +60,61 @@ def sources_test(
     Example: trunkline sources test hubspot --body payload.json -H 'Content-Type: application/json'
     """
     settings = settings_of(config, secrets="optional", sandbox=sandbox)
-    sources = sources_of(settings)
-    if source not in sources:
-        fail(f'there is no source "{source}" in the configuration; `trunkline sources list` shows them', USAGE)
-    found = sources[source]
-    request = _request(found, settings, body, header or [], method, query)
-    verified = _verified(found, request, time.time() if at is None else at)
-    try:
-        mapped = understood(found, request)
-    except Unverified as error:
-        mapped = Refusal("", error.reason, str(error))  # type: ignore[arg-type]  # shown, not stored
-    document = {"source": source, "verified": verified, **_mapped(mapped, settings)}
+    found = asked.source_named(sources_of(settings), source)
+    headers = list(_headers(header or ()))
+    request = asked.request_to(found, settings, method=method, query=query, headers=headers, body=_read(body))
+    if at is None:
+        at = time.time()
+    document = asked.tested(found, request, settings, at)
     if json:
         print_json(document)
     else:
-        _show(document)
-    if not verified["ok"] or document["faults"] or any(number["refused"] for number in document["numbers"]):
+        for line in _lines(document):
+            out().print(line, markup=False)
+    if not asked.is_fine(document):
         raise typer.Exit(FAILED)
 
 
-def _request(
-    source: Source, settings: Settings, body: Path, header: list[str], method: str, query: str
-) -> WebhookRequest:
-    pairs = []
-    for text in header:
+def _headers(written: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Read headers as they are typed. Raises WrongUse."""
+    for text in written:
         name, colon, value = text.partition(":")
         if not colon or not name.strip():
-            fail(f"{text!r} is no header; write NAME: VALUE", USAGE)
-        pairs.append((name.strip(), value.strip()))
+            raise WrongUse(f"{text!r} is no header; write NAME: VALUE")
+        yield name.strip(), value.strip()
+
+
+def _read(file: Path) -> bytes:
+    """Read a payload, from stdin for `-`. Raises WrongUse."""
     try:
-        content = sys.stdin.buffer.read() if str(body) == "-" else body.read_bytes()
+        if str(file) == "-":
+            return sys.stdin.buffer.read()
+        return file.read_bytes()
     except OSError as error:
-        fail(f"{body} can't be read: {error.strerror or error}", USAGE)
-    base = source.table.url or f"{settings.server.public_url or ''}/hooks/{source.name}"
-    return WebhookRequest(method.upper(), f"{base}?{query}" if query else base, content, headers_of(pairs))
+        raise WrongUse(f"{file} can't be read: {error.strerror or error}") from error
 
 
-def _verified(source: Source, request: WebhookRequest, now: float) -> dict[str, Any]:
-    try:
-        return {"ok": True, "key": source.scheme.verify(request, source.keys, now).id, "reason": None, "message": None}
-    except Unverified as error:
-        return {"ok": False, "key": None, "reason": error.reason.value, "message": str(error)}
+def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
+    keys = ", ".join(row["keys"]) or "-"
+    return row["source"], row["type"], row["path"] or "only polled", row["profile"], keys
 
 
-def _mapped(mapped: Mapped | Refusal, settings: Settings) -> dict[str, Any]:
-    """What the payload says, as JSON; each number with its profile or the reason of its refusal."""
-    if isinstance(mapped, Refusal):
-        return {"events": [], "numbers": [], "orders": [], "leaving": [], "ignored": 0, "faults": [mapped.message]}
-    return {
-        "events": [to_wire(event) for event in mapped.events],
-        "numbers": [number for event in mapped.events for number in _numbers(event, settings)],
-        "orders": [thin.order for thin in mapped.thin],
-        "leaving": list(mapped.leaving),
-        "ignored": mapped.ignored,
-        "faults": [str(fault) for fault in mapped.faults],
-    }
-
-
-def _numbers(event: NumberEvent, settings: Settings) -> Iterable[dict[str, Any]]:
-    rules = {name: ProfileRule(name, profile.trunk_id is not None) for name, profile in settings.profiles.items()}
-    taken = take_in(event, rules=settings.numbers, profiles=rules, routes=settings.routes, sources=settings.sources)
-    for profile, number in taken.numbers:
-        yield {"number": number, "profile": profile, "refused": None}
-    for refusal in taken.refused:
-        yield {"number": refusal.number, "profile": None, "refused": f"{refusal.code.value}: {refusal.message}"}
-
-
-def _show(document: dict[str, Any]) -> None:
+def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a payload would become, a line for each thing."""
     verified = document["verified"]
-    said = (
-        f"verified with the key {verified['key']}" if verified["ok"] else f"{verified['reason']}: {verified['message']}"
-    )
-    out().print(f"signature: {said}", markup=False)
+    if verified["ok"]:
+        yield f"signature: verified with the key {verified['key']}"
+    else:
+        yield f"signature: {verified['reason']}: {verified['message']}"
     for number in document["numbers"]:
-        out().print(f"{number['number']} → {number['profile'] or number['refused']}", markup=False)
+        yield f"{number['number']} → {number['profile'] or number['refused']}"
     for event in document["events"]:
-        out().print(f"event {event['event_id']} {dumps(event.get('metadata', {}), ensure_ascii=False)}", markup=False)
-    for name, sentence in (("orders", "numbers would be fetched of order"), ("leaving", "is leaving, only noticed:")):
-        for text in document[name]:
-            out().print(f"{sentence} {text}", markup=False)
+        yield f"event {event['event_id']} {dumps(event.get('metadata', {}), ensure_ascii=False)}"
+    for order in document["orders"]:
+        yield f"numbers would be fetched of order {order}"
+    for number in document["leaving"]:
+        yield f"is leaving, only noticed: {number}"
     for fault in document["faults"]:
-        out().print(f"can't be understood: {fault}", markup=False)
+        yield f"can't be understood: {fault}"
     if document["ignored"]:
-        out().print(f"{document['ignored']} ignored: no event of this source matches")
-
-
-def _about(name: str, kind: str, path: str | None, settings: Settings, keys: Iterable[Key]) -> dict[str, Any]:
-    profile = settings.sources[name].get("profile") or "by the routes"
-    return {"source": name, "type": kind, "path": path, "profile": profile, "keys": [key.id for key in keys]}
-
-
-def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+        yield f"{document['ignored']} ignored: no event of this source matches"

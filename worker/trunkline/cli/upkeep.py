@@ -1,4 +1,4 @@
-"""Commands that keep the store in order: audit and store migrate."""
+"""`trunkline audit` and `trunkline store migrate`: keep the store in order."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli.session import (
-    FAILED,
-    ConfigOption,
-    JsonOption,
-    SandboxOption,
-    command,
-    err,
-    out,
-    print_json,
-    session,
-)
-from trunkline.store import auditing, mending, migrating
+from trunkline.cli.options import ConfigOption, JsonOption, SandboxOption
+from trunkline.cli.output import FAILED, answer, command, out, print_json, warn
+from trunkline.cli.session import session
+from trunkline.operations import upkeep
+from trunkline.operations.upkeep import Audited
+from trunkline.store.migrating import migrate
 
 
 @command
@@ -33,22 +27,23 @@ def audit(
     Example: trunkline audit --repair
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        done = mending.repair(opened.store) if repair else mending.Repair((), auditing.audit(opened.store))
-        older = migrating.is_older(opened.store)
-    wrong = [str(each) for each in done.left.wrong]
-    undecided = [*done.left.undecided, *([migrating.TO_MIGRATE] if older else [])]
+        audited = upkeep.audit(opened.store, repair=repair)
     if json:
-        document = {"wrong": wrong, "undecided": undecided}
-        print_json({**document, "mended": list(done.mended)} if repair else document)
+        print_json(audited.document())
     else:
-        for sentence in done.mended:
-            out().print(f"mended: {sentence}", markup=False)
-        for sentence in wrong or ["everything is where it belongs"]:
-            out().print(sentence, style="red" if wrong else "green", markup=False)
-        for sentence in undecided:
-            err().print(sentence, style="yellow", markup=False)
-    if wrong:
+        _tell(audited)
+    if audited.wrong:
         raise typer.Exit(FAILED)
+
+
+def _tell(audited: Audited) -> None:
+    for sentence in audited.mended or ():
+        out().print(f"mended: {sentence}", markup=False)
+    for sentence in audited.wrong:
+        out().print(sentence, style="red", markup=False)
+    if not audited.wrong:
+        out().print("everything is where it belongs", style="green", markup=False)
+    warn(*audited.undecided)
 
 
 @command
@@ -61,12 +56,10 @@ def store_migrate(json: JsonOption = False, config: ConfigOption = None, sandbox
     Example: trunkline store migrate
     """
     with session(config, sandbox=sandbox, json=json) as opened:
-        done = migrating.migrate(opened.store)
-    if json:
-        print_json(dataclasses.asdict(done))
-    else:
-        out().print(
-            f"{done.entries:,} entries looked at, {done.claims:,} claims added, "
-            f"{done.claims_only:,} without an entry taken away, {done.ends:,} ends noted; "
-            f"the store's data is of schema {done.schema}"
-        )
+        done = migrate(opened.store)
+    told = (
+        f"{done.entries:,} entries looked at, {done.claims:,} claims added, "
+        f"{done.claims_only:,} without an entry taken away, {done.ends:,} ends noted; "
+        f"the store's data is of schema {done.schema}"
+    )
+    answer(dataclasses.asdict(done), told, json=json)

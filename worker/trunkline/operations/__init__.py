@@ -1,1 +1,1 @@
-"""What an operator asks and does, as functions that return values."""
+"""Operations: the questions and moves of an operator, as functions that return values and print nothing."""

@@ -1,4 +1,4 @@
-"""What the API lists of each account's numbers, asked once, for whoever compares it with the books."""
+"""Listings of the API: the numbers of each account, asked for once, to compare the books with."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LISTING_S: Final = 60.0
 
 
 class Listings:
-    """`GET /v1/sip/numbers` of every account that has a profile here and whose key is at hand.
+    """The answers to `GET /v1/sip/numbers` of every account that has a profile here and whose key is at hand.
 
-    `tell` is given a sentence for each account that could not be asked; `complete` says that there is none.
+    `tell` is given a sentence for each account that could not be asked; `complete`: every account was.
     """
 
     def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
@@ -28,10 +28,14 @@ class Listings:
         self.complete = bool(accounts) and None not in self._listings.values()
 
     def has(self, profile: str, number: str) -> bool | None:
-        """Whether the API has all of the profile's directions of a number; None where it is not known."""
+        """Return whether the API has all of the profile's directions of a number; None where it is not known."""
         known = self._settings.profiles.get(profile)
-        listing = self._listings.get(known.account) if known else None
-        return None if known is None or listing is None else present(known, listing.get(number))
+        if known is None:
+            return None
+        listing = self._listings.get(known.account)
+        if listing is None:
+            return None
+        return present(known, listing.get(number))
 
     def _listing(self, name: str) -> Listing | None:
         account = self._settings.accounts[name]

@@ -1,4 +1,4 @@
-"""The JSON documents that commands and routes answer with; their names are promised and don't change."""
+"""JSON documents of the books and of entries, for commands and routes; their names are promised and don't change."""
 
 from __future__ import annotations
 
@@ -8,30 +8,19 @@ from typing import Any
 
 from trunkline.config.store_place import StorePlace
 from trunkline.operations.waiting import books_of, why_waiting
-from trunkline.store.model import Books, Entry, Pause
-from trunkline.store.rejections import StoredRejection
+from trunkline.store.model import Books, Entry, Pause, ProfileBook
 from trunkline.store.scripts import SCHEMA
 from trunkline.timestamps import rfc3339
 
 
 def status_document(books: Books, place: StorePlace, schema: int = SCHEMA) -> dict[str, Any]:
-    """`status --json`: the books per profile and in all, who works on them, and which store they are of.
+    """Return the document of `status --json`: the books per profile and in all, the workers, the store they are of.
 
-    `schema`: of its data.
+    `schema` is that of the store's data.
     """
     return {
         "store": {"kind": place.kind, "at": place.at, "schema": schema, "clock_stepped": _stepped(books)},
-        "profiles": [
-            {
-                "profile": book.profile,
-                "account": book.account,
-                **{name: book.counts[name] for name in ("queued", "attaching", "attached", "dead")},
-                "paused": _pause(book.paused),
-                "carried": book.carried,
-                "oldest_waiting_at": rfc3339(book.oldest_waiting_ms),
-            }
-            for book in books.profiles
-        ],
+        "profiles": [_profile(book) for book in books.profiles],
         "accounts": [
             {"account": book.account, "paused": _pause(book.paused), "retry_at": rfc3339(book.retry_at_ms)}
             for book in books.accounts
@@ -44,8 +33,22 @@ def status_document(books: Books, place: StorePlace, schema: int = SCHEMA) -> di
     }
 
 
+def _profile(book: ProfileBook) -> dict[str, Any]:
+    return {
+        "profile": book.profile,
+        "account": book.account,
+        "queued": book.counts["queued"],
+        "attaching": book.counts["attaching"],
+        "attached": book.counts["attached"],
+        "dead": book.counts["dead"],
+        "paused": _pause(book.paused),
+        "carried": book.carried,
+        "oldest_waiting_at": rfc3339(book.oldest_waiting_ms),
+    }
+
+
 def workers_document(books: Books) -> list[dict[str, Any]]:
-    """`workers --json`: every worker process that lives, as it last spoke of itself."""
+    """Return the document of `workers --json`: every worker process that lives, as it last registered."""
     return [
         {
             "id": worker.id,
@@ -62,32 +65,37 @@ def workers_document(books: Books) -> list[dict[str, Any]]:
 
 
 def number_document(entries: Iterable[Entry], books: Books) -> list[dict[str, Any]]:
-    """`number --json`: everything known of one number, an object a profile; the books say what it waits for."""
-    return [
-        {
-            "number": entry.number,
-            "profile": entry.profile,
-            "account": books_of(entry, books)[1].account,
-            "state": entry.state.value,
-            "waiting_for": why_waiting(entry, books),
-            "in_doubt": entry.in_doubt,
-            "attempts": entry.attempts,
-            "queued_at": rfc3339(entry.queued_ms),
-            "updated_at": rfc3339(entry.updated_ms),
-            "next_attempt_at": rfc3339(entry.next_attempt_ms),
-            "error": {"code": entry.dead_code or entry.error_code, "message": entry.message}
-            if entry.error_code
-            else None,
-            "event_ids": list(entry.event_ids),
-            "source": entry.source,
-            "metadata": json.loads(entry.metadata) if entry.metadata else {},
-        }
-        for entry in entries
-    ]
+    """Return the document of `number --json`: an object for each entry; the books say what it waits for."""
+    return [_entry(entry, books) for entry in entries]
+
+
+def _entry(entry: Entry, books: Books) -> dict[str, Any]:
+    return {
+        "number": entry.number,
+        "profile": entry.profile,
+        "account": books_of(entry, books)[1].account,
+        "state": entry.state.value,
+        "waiting_for": why_waiting(entry, books),
+        "in_doubt": entry.in_doubt,
+        "attempts": entry.attempts,
+        "queued_at": rfc3339(entry.queued_ms),
+        "updated_at": rfc3339(entry.updated_ms),
+        "next_attempt_at": rfc3339(entry.next_attempt_ms),
+        "error": _error(entry),
+        "event_ids": list(entry.event_ids),
+        "source": entry.source,
+        "metadata": json.loads(entry.metadata or "{}"),
+    }
+
+
+def _error(entry: Entry) -> dict[str, str] | None:
+    if not entry.error_code:
+        return None
+    return {"code": entry.dead_code or entry.error_code, "message": entry.message}
 
 
 def dead_document(letter: Entry) -> dict[str, Any]:
-    """One dead letter of `dead list --json`, with the API's own words."""
+    """Return one dead letter of `dead list --json`; `answer` is the API's own words for it."""
     return {
         "number": letter.number,
         "profile": letter.profile,
@@ -99,33 +107,6 @@ def dead_document(letter: Entry) -> dict[str, Any]:
         "event_ids": list(letter.event_ids),
         "answer": letter.answer or None,
     }
-
-
-def rejected_document(rejections: Iterable[StoredRejection]) -> list[dict[str, Any]]:
-    """`rejected list --json`: what could not be taken in, the newest first; `bytes` is the body's length as it came."""
-    return [
-        {
-            "id": kept.id,
-            "source": kept.source,
-            "code": kept.code,
-            "message": kept.message,
-            "at": rfc3339(kept.at_ms),
-            "times": kept.times,
-            "bytes": kept.size,
-        }
-        for kept in rejections
-    ]
-
-
-def rejection_document(kept: StoredRejection) -> dict[str, Any]:
-    """`rejected show --json`: one with its request; `body` is null where it is not kept, or not UTF-8."""
-    (summary,) = rejected_document([kept])
-    try:
-        body = kept.body.decode("utf-8") if kept.whole else None
-    except UnicodeDecodeError:
-        body = None
-    request = {"method": kept.method, "url": kept.url, "headers": dict(kept.headers), "body": body}
-    return {**summary, "first_at": rfc3339(kept.first_ms), **request}
 
 
 def _stepped(books: Books) -> dict[str, Any] | None:
