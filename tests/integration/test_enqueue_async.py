@@ -227,7 +227,7 @@ def test_a_store_that_goes_away_is_said_to_everybody_who_waits(store: Store) -> 
 
 def test_a_delivery_that_the_store_can_not_work_with_is_nobody_else_s_trouble(counting: Counting) -> None:
     async def work(enqueuer: AsyncEnqueuer) -> list[Summary | BaseException]:
-        counting.client.set(f"{PREFIX}policy:broken", "by hand")
+        counting._client.set(f"{PREFIX}policy:broken", "by hand")
         events = [event(0), event(1, profile="broken"), *map(event, range(2, 8))]
         return await asyncio.gather(*(enqueuer.enqueue([each]) for each in events), return_exceptions=True)
 

@@ -179,7 +179,7 @@ def test_a_number_is_found_however_it_is_written(store: Store) -> None:
 def test_no_password_is_kept_and_none_is_lost(store: Store) -> None:
     keyed = replace(SETTINGS, secret_key=SecretStr("A" * 43 + "="))
     assert register_passwords(store, keyed, "support").document(every=True)["passwords"] == []
-    store.client.hset("{tl}:secret:support", "a", json.dumps({"at": 1, "sealed": ""}))
+    store._client.hset("{tl}:secret:support", "a", json.dumps({"at": 1, "sealed": ""}))
     with pytest.raises(VaultLocked):
         register_passwords(store, SETTINGS, "support")
 
@@ -188,7 +188,7 @@ def test_an_audit_mends_where_it_is_asked_to(store: Store) -> None:
     store.versions()
     publish(store)
     push(store, number(1))
-    store.client.delete("{tl}:ready:support")
+    store._client.delete("{tl}:ready:support")
     found = upkeep.audit(store, repair=False)
     assert f"{number(1)} of support is queued and waits nowhere, so nobody would call it" in found.wrong
     assert found.mended is None
