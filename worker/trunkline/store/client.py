@@ -317,11 +317,13 @@ def _batch(reply: list[Any]) -> Batch:
         half_open=half == 1,
         trips=int(trips),
         now_ms=int(now),
-        numbers=tuple(_leased(number, known.get(number, {})) for number in joined.split("\n")),
+        numbers=tuple(_leased(number, known.get(number)) for number in joined.split("\n")),
     )
 
 
-def _leased(number: str, known: dict[str, Any]) -> Leased:
+def _leased(number: str, known: dict[str, Any] | None) -> Leased:
+    if known is None:
+        return Leased(number)
     return Leased(
         number,
         attempts=int(known.get("attempts", 0)),
