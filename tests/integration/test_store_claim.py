@@ -25,7 +25,7 @@ from support.store_steps import (
     settle,
 )
 from trunkline.lifecycle import DeadCode, State
-from trunkline.store import Store, queries
+from trunkline.store import Store, StoreError, queries
 from trunkline.store.client import LeaseLost
 from trunkline.store.model import AccountRule, Batch, Disposition, Idle, Policies, ProfilePolicy, Settlement
 
@@ -351,3 +351,13 @@ def test_retries_that_are_due_leave_half_of_each_batch_to_what_is_fresh(store: S
     assert [each for each in first + second if each in fresh] == fresh
     assert len([each for each in first + second if each in again]) == 4
     assert set(third) < set(again), "and take whole ones where nothing fresh is left"
+
+
+def test_a_disposition_that_nobody_knows_settles_nothing(store: Store) -> None:
+    publish(store)
+    push(store, number(1))
+    batch = sent(store, claim(store))
+    with pytest.raises(StoreError, match="unknown kind: maybe"):
+        settle(store, batch, "maybe")
+    settle(store, batch, "retry")
+    assert is_sound(store)

@@ -324,7 +324,7 @@ def test_an_older_event_under_way_is_followed_by_the_newer_one_whose_profile_cam
     batch = sent(store, claim(store))
     go_on(store, 1)
     edit(store, sales=policy(), support=policy())
-    settle(store, batch, "attached")
+    attach(store, batch)
     assert come_to_rest(store) == ["sales"]
 
 

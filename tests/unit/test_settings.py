@@ -1,20 +1,21 @@
 """Settings: the file and the environment in one frozen object, every mistake at its place, no secret in any of it."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
-from trunkline.config.sections import StoreSettings, WorkerSettings
+from trunkline.config.sections import Account, ServerSettings, StoreSettings, WorkerSettings
 from trunkline.config.settings import ConfigError, Settings, load
 from trunkline.events.intake import NumberRules
 from trunkline.events.routing import Route, When
-from trunkline.profiles.profile import BatchRules, RetryRules
+from trunkline.profiles.profile import BatchRules, Profile, RetryRules
 from trunkline.schema import Secret
 
 SEALING_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -341,6 +342,30 @@ def test_where_secrets_are_optional_a_missing_one_is_a_warning(write: Write) -> 
     assert {warning.place for warning in settings.warnings} == {"secrets", "TRUNKLINE_SECRET_KEY"}
     assert any("BLAND_API_KEY" in warning.message for warning in settings.warnings)
     assert settings.secret_values() == frozenset()
+
+
+def secret_fields(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """The places in a model that may hold a secret."""
+    for name, each in model.model_fields.items():
+        text = repr(each.annotation)
+        if "Secret" in text:
+            yield f"{path}.{name}"
+        for inner in [each.annotation, *get_args(each.annotation)]:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from secret_fields(inner, f"{path}.{name}")
+
+
+def test_a_new_place_for_a_secret_is_noticed() -> None:
+    """What holds a URL is looked at by name in Settings.secret_values; a Secret is found wherever it is."""
+    models = (StoreSettings, Account, WorkerSettings, ServerSettings, NumberRules, Profile)
+    assert {place for model in models for place in secret_fields(model, model.__name__)} == {
+        "Account.key",
+        "Profile.directions.options.sip_password",
+        "Profile.directions.register_auth.password",
+        "ServerSettings.token",
+        "StoreSettings.broker_url",
+        "StoreSettings.url",
+    }
 
 
 def test_every_secret_is_known_to_the_scrubber_and_none_is_shown(write: Write, tmp_path: Path) -> None:

@@ -114,9 +114,12 @@ def is_reference(value: Mapping[object, object]) -> TypeGuard[Mapping[str, str]]
 
 
 def secrets_within(value: object) -> Iterator[Secret]:
-    """Every Secret in a table as it was read, however deep."""
+    """Every Secret in a model, or in a table as it was read, however deep."""
     if isinstance(value, Secret):
         yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_within(getattr(value, name))
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from secrets_within(item)

@@ -54,18 +54,16 @@ class Settings:
 
     def secret_values(self) -> frozenset[str]:
         """Every secret value that is known here, for whoever scrubs texts of them."""
-        urls = [url.get_secret_value() for url in (self.store.url, self.store.broker_url) if url]
-        passwords = [urlsplit(url).password or "" for url in urls]
-        held = [self.server.token, *(account.key for account in self.accounts.values())]
-        for profile in self.profiles.values():
-            for direction in profile.directions:
-                held += [direction.register_auth.password] if direction.register_auth else []
-                held += [direction.options.sip_password] if direction.options else []
-        held += secrets_within(self.sources)
-        values = [secret.value.get_secret_value() for secret in held if secret]
-        values += [self.secret_key.get_secret_value()] if self.secret_key else []
-        with_password = [url for url, password in zip(urls, passwords, strict=True) if password]
-        return frozenset({*values, *with_password, *passwords, *map(unquote, passwords)} - {""})
+        sections = (self.store, self.accounts, self.worker, self.numbers, self.profiles, self.routes, self.sources)
+        values = {secret.value.get_secret_value() for secret in secrets_within((*sections, self.server))}
+        if self.secret_key is not None:
+            values.add(self.secret_key.get_secret_value())
+        for url in filter(None, (self.store.url, self.store.broker_url)):
+            text = url.get_secret_value()
+            password = urlsplit(text).password
+            if password:
+                values |= {text, password, unquote(password)}
+        return frozenset(values - {""})
 
     def keyed_hash(self) -> Callable[[str], str] | None:
         """A hash that tells secrets apart and gives none away, by TRUNKLINE_SECRET_KEY; None where it is not set."""

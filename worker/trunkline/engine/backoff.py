@@ -29,7 +29,7 @@ def draw_for(profile: str, attempt: int, salt: str = "") -> float:
 
 
 def breaker_delay_s(consecutive: int, initial_s: float, max_s: float, retry_after_s: float | None) -> float:
-    """Seconds that an account's gate stays closed at its `consecutive`-th trouble in a row (from 1).
+    """Seconds that an account's breaker stays open at its `consecutive`-th trouble in a row (from 1).
 
     What the API asks for is kept, less than `max_s` or more; one that keeps asking for nothing waits longer each time.
     """

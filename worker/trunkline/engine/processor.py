@@ -1,4 +1,4 @@
-"""The worker's core: claims batches until none is due, each carried to its settle; probes accounts whose gate opens."""
+"""The worker's core: claims batches until none is due, carries each to its settlement, probes accounts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TURN_S: Final = 5.0  # how long one hint keeps a thread while there is work
 
 @dataclass(frozen=True, slots=True)
 class AccountApi:
-    """An account's API, and how long its gate stays closed after trouble: at first, and at most (seconds)."""
+    """An account's API, and how long its breaker stays open after trouble: at first, and at most (seconds)."""
 
     api: BlandApi
     base_url: str

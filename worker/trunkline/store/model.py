@@ -292,7 +292,7 @@ class ProfileBook:
 
 @dataclass(frozen=True, slots=True)
 class AccountBook:
-    """An account's pause, and when its automatic gate lets a probe through. Times in server ms.
+    """An account's pause, and when its breaker lets a probe through. Times in server ms.
 
     `calls`: batches under way, of `most_calls` at once. `interval_ms`: between two requests, the next of them at
     `next_slot_ms` (None: there was none yet).

@@ -117,7 +117,8 @@ def _carried(store: Store, digests: set[str], policies: dict[str, dict[str, str]
 def _due(store: Store, policies: dict[str, dict[str, str]]) -> dict[str, int | None]:
     with store._client.pipeline(transaction=False) as pipe:
         for name, policy in policies.items():
-            pipe.zscore(f"{store.prefix}due:{policy.get('a', '')}", name)
+            account = policy.get(PolicyField.account, "")
+            pipe.zscore(f"{store.prefix}due:{account}", name)
         return {name: _ms(score) for name, score in zip(policies, pipe.execute(), strict=True)}
 
 

@@ -17,11 +17,12 @@ if id ~= '' then
   local ends = tonumber(call('ZSCORE', P .. 'leases', id) or nil)
   if not ends or ends <= NOW then return { 'lost' } end
 end
-local holder = id ~= '' and batch or P .. 'account:' .. a
-local slot = call('HGET', holder, ACCOUNT.slot)
+local holder, SLOT = batch, BATCH.slot
+if id == '' then holder, SLOT = P .. 'account:' .. a, ACCOUNT.slot end
+local slot = call('HGET', holder, SLOT)
 if not slot then
   slot = take_slot(a, account(a))
-  call('HSET', holder, ACCOUNT.slot, slot)
+  call('HSET', holder, SLOT, slot)
   to_touch[a] = true
 end
 local wait = math.ceil(tonumber(slot) - NOW - EARLY)
@@ -29,7 +30,7 @@ if wait > FUTURE then -- no slot lies as far ahead, unless the account's are so 
   local acc = account(a)
   if wait > FUTURE + AHEAD + acc.max_calls * acc.interval then
     slot = take_slot(a, acc)
-    call('HSET', holder, ACCOUNT.slot, slot)
+    call('HSET', holder, SLOT, slot)
     to_touch[a] = true
     wait = math.ceil(tonumber(slot) - NOW - EARLY)
   end
@@ -38,7 +39,7 @@ if wait > 0 then
   finish()
   return { 'wait', wait }
 end
-call('HDEL', holder, ACCOUNT.slot)
+call('HDEL', holder, SLOT)
 if n_numbers then
   call('HSETNX', batch, BATCH.sent_at, NOW)
   if #ARGV > 4 then call('HSET', batch, BATCH.absent, table.concat(ARGV, '\n', 5)) end

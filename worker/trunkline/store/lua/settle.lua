@@ -38,10 +38,14 @@ if ahead <= STEP then ahead = 0 end
 local pol = policy(p)
 dirs = dirs or (pol and pol.directions) or ''
 local moved_meanwhile = not pol or pol.account ~= a or pol.directions ~= dirs
+local KINDS = { retry = true, in_doubt = true, dead = true, split = true, released = true }
 local ATTACHED = { kind = 'attached', message = '' }
 local outcome, absent, unsent = {}, {}, {}
 for _, n in ipairs(said.attached) do outcome[n] = ATTACHED end
-for _, o in ipairs(said.dispositions) do outcome[o.number] = o end
+for _, o in ipairs(said.dispositions) do
+  if not KINDS[o.kind] then return redis.error_reply('TRUNKLINE a disposition of an unknown kind: ' .. o.kind) end
+  outcome[o.number] = o
+end
 for _, n in ipairs(said.absent) do absent[n] = true end
 for _, n in ipairs(said.unsent or {}) do unsent[n] = true end
 

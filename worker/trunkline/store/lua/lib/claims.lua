@@ -220,7 +220,9 @@ end
 
 -- Whether any profile of an account came, went or changed its directions since a batch of it was claimed.
 local function has_moved_since(moved_at, claimed_at)
-  return moved_at and (not claimed_at or tonumber(moved_at) >= tonumber(claimed_at))
+  if not moved_at then return false end
+  claimed_at = tonumber(claimed_at or nil) or 0
+  return tonumber(moved_at) >= claimed_at or claimed_at > NOW + STEP -- claimed later than now: the clock has stepped back
 end
 
 -- The accounts on which a profile may have a claim: one, unless it has moved.

@@ -129,7 +129,9 @@ local function rejection_problem(id)
   local indexed = call('ZSCORE', P .. 'rejected', id)
   if call('EXISTS', key) == 0 then return indexed and 'rejected_gone' or '', 0, 0 end
   local size, says = 0, tonumber(call('HGET', key, REJECTION.size) or 0)
-  for field in string.gmatch('scmrb', '.') do size = size + call('HSTRLEN', key, field) end
+  for _, field in ipairs({ REJECTION.source, REJECTION.code, REJECTION.message, REJECTION.request, REJECTION.body }) do
+    size = size + call('HSTRLEN', key, field)
+  end
   return not indexed and 'rejected_lost' or says ~= size and 'rejected_size' or '', says, size
 end
 
