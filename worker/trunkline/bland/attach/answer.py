@@ -1,6 +1,6 @@
 """Turns any answer to an attach call into one outcome for each number sent, or into a verdict on the whole call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -61,6 +61,30 @@ def no_answer(code: str, message: str, sent: Sequence[str]) -> CallFailed:
     return CallFailed({number: Verify(number, code, message) for number in sent}, message)
 
 
+class _Failed:
+    """What an answer says of the numbers that failed, by number: each problem with the item that tells of it."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, list[tuple[Problem, Json]]] = {}
+
+    def add(self, found: Iterable[tuple[str, Problem, Json]]) -> None:
+        """Note problems of numbers, beside what is known of these already."""
+        for number, problem, item in found:
+            self.said.setdefault(number, []).append((problem, item))
+
+    def problem(self, number: str) -> Problem:
+        """All that is said of a number, as one problem."""
+        return _joined([problem for problem, _ in self.said[number]])
+
+    def problems(self) -> dict[str, Problem]:
+        """The same of every number that failed."""
+        return {number: self.problem(number) for number in self.said}
+
+    def items(self, number: str) -> str:
+        """The API's own words on a number."""
+        return " ".join(dump(item) for _, item in self.said[number])
+
+
 class _Reading:
     """One answer, being read."""
 
@@ -82,31 +106,33 @@ class _Reading:
     def _by_number(self) -> Verdict | None:
         """One outcome a number from the two lists; None where they name nobody, or nothing but the status counts."""
         envelope = self._envelope
-        if envelope.configured is None and envelope.failed is None:
-            return None
         configured = configured_numbers(envelope.configured or (), self._sent)
-        failed: dict[str, list[tuple[Problem, Json]]] = {}
-        for number, problem, item in failures(envelope.failed or (), self._sent):
-            failed.setdefault(number, []).append((problem, item))
-        if not failed and not configured:
+        failed = _Failed()
+        failed.add(failures(envelope.failed or (), self._sent))
+        if not failed.said and not configured:
             return None
         blamed, others = failures_by_error(envelope.errors, self._sent)
-        for number, problem, item in blamed:
-            failed.setdefault(number, []).append((problem, item))
-        problems = {number: _joined([problem for problem, _ in said]) for number, said in failed.items()}
-        if not configured and (verdict := self._all_refused(problems)) is not None:
-            return verdict
-        if not failed and (others or envelope.refused or not self._succeeded()):
+        failed.add(blamed)
+        problems = failed.problems()
+        if not configured:
+            verdict = self._all_refused(problems)
+            if verdict is not None:
+                return verdict
+        is_failure = bool(others) or envelope.refused or not self._succeeded()
+        if not failed.said and is_failure:
             return self._contradicted()
-        outcomes: dict[str, Outcome] = {}
-        for number in self._sent.exact:
-            if number not in failed:
-                outcomes[number] = Attached(number) if number in configured else self._not_mentioned(number)
-            else:
-                raw = self._clip(" ".join(dump(item) for _, item in failed[number]))
-                contradicted = number in configured
-                outcomes[number] = self._failed(number, problems[number], raw, contradicted=contradicted)
-        return Outcomes(outcomes, "" if configured else self._alike(problems))
+        outcomes = {number: self._outcome_of(number, number in configured, failed) for number in self._sent.exact}
+        if configured:
+            return Outcomes(outcomes)
+        return Outcomes(outcomes, self._alike(problems))
+
+    def _outcome_of(self, number: str, is_configured: bool, failed: _Failed) -> Outcome:
+        if number in failed.said:
+            raw = self._clip(failed.items(number))
+            return self._failed(number, failed.problem(number), raw, contradicted=is_configured)
+        if is_configured:
+            return Attached(number)
+        return self._not_mentioned(number)
 
     def _alike(self, problems: Mapping[str, Problem]) -> str:
         found = {
