@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import trunkline
+from support.store_mutations import MUTATIONS
 from trunkline.lifecycle import DeadCode, State
 from trunkline.store import scripts
 
@@ -73,6 +74,15 @@ def test_every_script_is_in_the_table_of_scripts() -> None:
     named = re.findall(r"`(\w+)`", " ".join(rows))
     assert len(named) == len(set(named))
     assert set(named) == set(scripts.NAMES)
+
+
+def test_the_scripts_and_parts_without_a_mutation_are_named() -> None:
+    said = CONTRIBUTING[CONTRIBUTING.index("Without one of their own are the scripts") :].split(" of `lua/lib`")[0]
+    named = [re.findall(r"`(\w+)`", half) for half in said.split("and the parts")]
+    files = {each.file for each in MUTATIONS}
+    parts = {path.stem for path in (Path(scripts.__file__).parent / "lua/lib").glob("*.lua")}
+    assert set(named[0]) == set(scripts.NAMES) - files
+    assert set(named[1]) == {part for part in parts if f"lib/{part}" not in files}
 
 
 def test_every_state_is_in_the_diagram() -> None:
