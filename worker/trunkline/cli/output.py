@@ -17,7 +17,6 @@ from trunkline.config.settings import ConfigError
 from trunkline.errors import TrunklineError
 from trunkline.operations.names import WrongUse
 
-DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130

@@ -204,7 +204,8 @@ class Auditor:
         for page in paged(dict.fromkeys([*self._leases(), *ids]), BATCHES):
             for id_, said in zip(page, self._ask("batches", *page), strict=True):
                 code, profile, account, text, wrong, missing = said
-                self._wrong += [Finding(code, (id_,))] if code else []
+                if code:
+                    self._wrong.append(Finding(code, (id_,)))
                 self._wrong += [Finding("not_in_flight", (account, each)) for each in missing]
                 self._suspects.update((profile, each) for each in wrong)
                 for number in text.split("\n") if text else []:
@@ -292,9 +293,11 @@ class Auditor:
             for page in paged(dict.fromkeys([*self._scores("rejected"), *ids]), PAGE):
                 for id_, (code, says) in zip(page, self._ask("rejected", *page), strict=True):
                     size += says
-                    wrong += [Finding(code, (id_,))] if code else []
+                    if code:
+                        wrong.append(Finding(code, (id_,)))
             if before == self._bytes_of_rejections():
-                wrong += [Finding("rejected_bytes", (size, before))] if size != before else []
+                if size != before:
+                    wrong.append(Finding("rejected_bytes", (size, before)))
                 break
         else:
             self._undecided.append("rejections came and went all the while, so their bytes could not be counted")
@@ -340,7 +343,9 @@ def _differences(profile: str, books: str, found: Counter[str]) -> list[Finding]
 def _unbalanced(profile: str, books: str) -> list[Finding]:
     book = _counters(books)
     accepted, summed = book.get("accepted", 0), sum(book.get(name, 0) for name in COUNTED)
-    return [Finding("unbalanced", (profile, accepted, summed))] if accepted != summed else []
+    if accepted == summed:
+        return []
+    return [Finding("unbalanced", (profile, accepted, summed))]
 
 
 def _counters(books: str) -> dict[str, int]:

@@ -94,12 +94,12 @@ class Store:
                 return _batch(reply)
             case "probe":
                 return Probe(account=reply[1], trips=int(reply[2]))
-        return Idle(None if reply[1] == "" else max(0, int(reply[1]) - int(reply[2])))
+        return Idle(_until(reply[1], reply[2]))
 
     def look(self, most: int) -> Look:
         """What a dispatcher asks each tick; counts claimable batches up to `most`."""
         batches, due, lease = self._run("look", most, self.digest)
-        return Look(batches, None if due == "" else due, None if lease == "" else lease)
+        return Look(batches, _given(due), _given(lease))
 
     def permit(self, batch_id: str, account: str, numbers: int | None = None, absent: Sequence[str] = ()) -> float:
         """Leave for one HTTP request: 0.0, or how many seconds to wait and ask again. Raises LeaseLost.
@@ -110,7 +110,9 @@ class Store:
         reply = self._run("permit", batch_id, account, "" if numbers is None else numbers, *absent)
         if reply[0] == "lost":
             raise LeaseLost(batch_id)
-        return float(reply[1]) / 1000 if reply[0] == "wait" else 0.0
+        if reply[0] == "wait":
+            return float(reply[1]) / 1000
+        return 0.0
 
     def settle(self, batch_id: str, settlement: Settlement) -> bool:
         """One outcome for every number, at once. False: the batch is not ours any more, and nothing was changed."""
@@ -127,7 +129,7 @@ class Store:
     def reap(self, most: int = 16) -> Reaped:
         """Takes up the numbers of batches whose lease ran out."""
         reaped, numbers, soonest, now = self._run("reap", most)
-        return Reaped(reaped, numbers, None if soonest == "" else max(0, int(float(soonest)) - now))
+        return Reaped(reaped, numbers, _until(soonest, now))
 
     def pause_account(self, name: str, reason: str) -> bool:
         """Stops an account's calls until it is resumed. False: no such account."""
@@ -331,12 +333,32 @@ def _leased(number: str, known: dict[str, Any] | None) -> Leased:
         verify=_verify(known),
         forced="forced" in known,
         attached_under=known.get("attached_under", ""),
-        sent_ms=int(known["sent_at"]) if "sent_at" in known else None,
+        sent_ms=_ms(known.get("sent_at")),
         known_absent="known_absent" in known,
         met_403="met_403" in known,
         unread=int(known.get("unread", 0)),
-        queued_ms=int(float(known["queued_at"])) if "queued_at" in known else None,
+        queued_ms=_ms(known.get("queued_at")),
     )
+
+
+def _given(reply: Any) -> Any:
+    """What a script answered; it says "" for nothing."""
+    if reply == "":
+        return None
+    return reply
+
+
+def _until(at: Any, now: Any) -> int | None:
+    """Milliseconds from `now` on, 0 for what is past; None where there is no such time."""
+    if at == "":
+        return None
+    return max(0, int(float(at)) - int(now))
+
+
+def _ms(text: str | None) -> int | None:
+    if text is None:
+        return None
+    return int(float(text))
 
 
 def _verify(known: dict[str, Any]) -> Literal["", "in_doubt", "check"]:

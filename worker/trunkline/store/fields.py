@@ -84,7 +84,7 @@ class PolicyField(StrEnum):
     directions = "d"  # "i", "o" or "io"
     trunk = "tr"  # bound to a trunk
     configuration = "dg"  # digest of the configuration that it is of
-    gone = "gone"  # written by version 0.1
+    gone = "gone"  # written under schema 1
     moved_at = "mv"  # when directions or account last changed
     paused = "op"  # an operator's pause: its reason
     paused_at = "opt"

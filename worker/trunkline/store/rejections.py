@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from trunkline.lifecycle import RefusalCode
 from trunkline.store.client import Store
 from trunkline.store.connection import translated
 from trunkline.store.fields import RejectionField
@@ -18,7 +17,6 @@ from trunkline.telemetry.logs import Log, logger
 from trunkline.text import printable
 
 NOT_FETCHED: Final = "not_fetched"  # the numbers of an event were to be asked of a carrier, and it did not give them
-CODES: Final = (*(code.value for code in RefusalCode), NOT_FETCHED)
 MAX_LISTED: Final = 1_000  # are listed, or dropped in one script
 MAX_BYTES: Final = 256 * 1024 * 1024
 RESERVE_PART: Final = 4  # of it, in addition for sources that never repeat
@@ -39,7 +37,8 @@ class Rejection:
     """A request that was verified and then refused, with what it takes to read it again.
 
     `id` is 16 hex characters made from source and content, so that a redelivery is the same rejection; `code` is one
-    of CODES; `message` a sentence; `headers` are only those that the reading of the body needs, never a secret.
+    of RefusalCode, or not_fetched; `message` a sentence; `headers` are only those that the reading of the body needs,
+    never a secret.
     """
 
     id: str

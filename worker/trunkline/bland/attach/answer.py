@@ -135,11 +135,13 @@ class _Reading:
         return self._not_mentioned(number)
 
     def _alike(self, problems: Mapping[str, Problem]) -> str:
-        found = {
-            likeness(problems[number], self._sent.exact) if number in problems else "" for number in self._sent.exact
-        }
+        if len(problems) < len(self._sent.exact):
+            return ""
+        found = {likeness(problem, self._sent.exact) for problem in problems.values()}
         words = found.pop()
-        return self._signature(words) if words and not found else ""
+        if found or not words:
+            return ""
+        return self._signature(words)
 
     def _all_refused(self, problems: Mapping[str, Problem]) -> Verdict | None:
         """The whole call's verdict where nothing was configured and what is said is not about single numbers."""
@@ -147,11 +149,12 @@ class _Reading:
         kinds = set(troubles.values())
         if kinds == {"account"} and len(problems) == len(self._sent.exact):
             problem = next(iter(problems.values()))
-            return self._gate(account_kind(problem) or "forbidden", explicit=True, problem=problem)
+            return self._account_failed(account_kind(problem) or "forbidden", explicit=True, problem=problem)
         if self._succeeded() or kinds & {"permanent", "already"}:
             return None
-        wordless = not any(problem.words for problem in problems.values())
-        return self._whole() if wordless or self._status in (401, 402, 403, 429) else None
+        if self._status in (401, 402, 403, 429) or not any(problem.words for problem in problems.values()):
+            return self._whole()
+        return None
 
     def _failed(self, number: str, problem: Problem, raw: str, *, contradicted: bool) -> Outcome:
         message = self._sentence(problem) or self._sentence(self._envelope.problem) or "the API gave no reason"
@@ -186,21 +189,27 @@ class _Reading:
         about_a_number = is_about_a_number(problem)
         kind = account_kind(Problem(codes=problem.codes) if about_a_number else problem)
         if kind is not None or status == 401:
-            return self._gate(kind or "auth", explicit=True)
+            return self._account_failed(kind or "auth", explicit=True)
         if status in (403, 429) and about_a_number:
             return self._split()
-        if status in (402, 403, 429):
-            return self._gate("rate" if status == 429 else "forbidden", explicit=False)
+        if status == 429:
+            return self._account_failed("rate", explicit=False)
+        if status in (402, 403):
+            return self._account_failed("forbidden", explicit=False)
         if status in _REFUSED_WHOLE:
             return self._refused_whole()
         return self._for_all()
 
     def _refused_whole(self) -> Verdict:
         """A lone number's refusal may be read like a reason given for it; of several one may be the culprit."""
-        trouble = trouble_of_number(self._envelope.problem) if self._sent.lone is not None else "other"
-        if trouble == "already":
-            return self._verify_all(f"http_{self._status}")
-        return self._retry_all() if trouble == "passing" else self._split()
+        if self._sent.lone is None:
+            return self._split()
+        match trouble_of_number(self._envelope.problem):
+            case "already":
+                return self._verify_all(f"http_{self._status}")
+            case "passing":
+                return self._retry_all()
+        return self._split()
 
     def _for_all(self) -> Verdict:
         status = self._status
@@ -213,16 +222,22 @@ class _Reading:
         if 500 <= status <= 599:
             return self._unless_told(self._verify_all(f"http_{status}"))
         if 300 <= status <= 499:
-            already = trouble_of_number(self._envelope.problem) == "already"
-            return self._verify_all(f"http_{status}") if already else self._retry_all()
+            return self._refused_softly()
         return self._verify_all("not_understood")
+
+    def _refused_softly(self) -> Verdict:
+        """A status that tells neither of the account nor of the request: the words decide."""
+        if trouble_of_number(self._envelope.problem) == "already":
+            return self._verify_all(f"http_{self._status}")
+        return self._retry_all()
 
     def _success_for_nobody(self) -> Verdict:
         envelope = self._envelope
         if not envelope.readable:  # a page that a gateway put in its place
             return self._unless_told(self._verify_all("not_understood"))
-        mentioned_nobody = envelope.configured is not None or envelope.failed is not None
-        return self._verify_all("not_mentioned" if mentioned_nobody else "not_understood")
+        if envelope.configured is not None or envelope.failed is not None:
+            return self._verify_all("not_mentioned")
+        return self._verify_all("not_understood")
 
     def _unless_told(self, outcomes: Outcomes) -> Verdict:
         """The outcomes where the answer speaks of a number; else the call failed, and no number is to blame."""
@@ -239,11 +254,10 @@ class _Reading:
         message, api_code, raw = self._said(), self._api_code(), self._whole_raw()
         return Outcomes({number: Verify(number, code, message, api_code, raw) for number in self._sent.exact})
 
-    def _gate(
+    def _account_failed(
         self, kind: Literal["auth", "forbidden", "rate"], *, explicit: bool, problem: Problem | None = None
     ) -> AccountFailed:
-        words = self._sentence(problem or self._envelope.problem)
-        reason = f"{self._status} {words}" if words else str(self._status)
+        reason = f"{self._status} {self._sentence(problem or self._envelope.problem)}".strip()
         return AccountFailed(kind, reason, self._retry_after_s, explicit)
 
     def _split(self) -> SplitBatch:
@@ -260,14 +274,16 @@ class _Reading:
 
     def _said(self) -> str:
         words = self._sentence(self._envelope.problem)
-        return f"HTTP {self._status}: {words}" if words else f"HTTP {self._status} without a word that is understood"
+        if not words:
+            return f"HTTP {self._status} without a word that is understood"
+        return f"HTTP {self._status}: {words}"
 
     def _sentence(self, problem: Problem) -> str:
         return self._clip(problem.words, _SENTENCE)
 
     def _api_code(self, problem: Problem | None = None) -> str | None:
         code = (problem or self._envelope.problem).code
-        return self._clip(code, 64) if code else None
+        return self._clip(code or "", 64) or None
 
     def _whole_raw(self) -> str:
         if self._raw is None:

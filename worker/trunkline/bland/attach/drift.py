@@ -51,12 +51,18 @@ def disagreements(direction: Direction, found: Mapping[str, Json], *, missing_co
 
 def _endpoint(value: Json) -> tuple[str, str] | None:
     """Host and port of a SIP endpoint: `sip:Host` and `host` are the same."""
-    found = _ENDPOINT.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
-    return (found[1].lower().removesuffix("."), found[2] or "") if found else None
+    if not isinstance(value, str) or not value.strip():
+        return None
+    found = _ENDPOINT.fullmatch(value.strip())
+    if found is None:
+        return None
+    return found[1].lower().removesuffix("."), found[2] or ""
 
 
 def _plain(value: Json) -> str | None:
-    return None if value is None or value == "" else str(value).lower()
+    if value is None or value == "":
+        return None
+    return str(value).lower()
 
 
 def _headers(value: Json) -> Json:

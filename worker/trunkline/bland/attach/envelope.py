@@ -77,10 +77,13 @@ def read_envelope(body: bytes) -> Envelope:
 
 def _unreadable(text: str) -> Envelope:
     withheld = _REGISTER_PASSWORD.search(text) is not None
-    excerpt = "(withheld: it can't be read and may hold a register password)" if withheld else text
+    if withheld:
+        text = "(withheld: it can't be read and may hold a register password)"
     sentence = text.strip()[:MAX_LENGTH]
-    problem = Problem() if withheld or not sentence or sentence.startswith("<") else Problem(texts=(sentence,))
-    return Envelope(False, excerpt, None, None, [], False, problem, None, ())
+    problem = Problem()
+    if sentence and not withheld and not sentence.startswith("<"):
+        problem = Problem(texts=(sentence,))
+    return Envelope(False, text, None, None, [], False, problem, None, ())
 
 
 def parse_json(text: str) -> tuple[bool, Json]:
@@ -96,8 +99,10 @@ def parse_json(text: str) -> tuple[bool, Json]:
 
 def dump(value: Json) -> str:
     """A part of an answer as one line of JSON, for the operator."""
+    if isinstance(value, str):
+        return value
     try:
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+        return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
     except (ValueError, RecursionError):
         return "(too deeply nested to show)"
 
@@ -169,10 +174,14 @@ def _errors(parsed: Json) -> tuple[list[Json], bool]:
     if not isinstance(parsed, dict):
         return [], False
     data = parsed.get("data")
-    places = [parsed, data] if isinstance(data, dict) else [parsed]
+    places = [each for each in (parsed, data) if isinstance(each, dict)]
     errors: list[Json] = []
-    for said in (place.get("errors") for place in places):
-        errors += said if isinstance(said, list) else [said]
+    for place in places:
+        said = place.get("errors")
+        if isinstance(said, list):
+            errors += said
+        else:
+            errors.append(said)
     rest = ({key: value for key, value in place.items() if key != "errors"} for place in places)
     return errors, any(map(refuses, rest))
 
@@ -190,18 +199,24 @@ def _joined(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         return joined
     joined = {}
     for key, value in pairs:
-        joined[key] = _both(joined[key], value) if key in joined else value
+        _join(joined, key, value)
     return joined
+
+
+def _join(joined: dict[str, Json], key: str, value: Json) -> None:
+    if key in joined:
+        value = _both(joined[key], value)
+    joined[key] = value
 
 
 def _both(earlier: Json, later: Json) -> Json:
     if isinstance(earlier, list) and isinstance(later, list):
         return [*earlier, *later]
     if isinstance(earlier, dict) and isinstance(later, dict):
-        return {
-            **earlier,
-            **{key: _both(earlier[key], value) if key in earlier else value for key, value in later.items()},
-        }
+        joined = dict(earlier)
+        for key, value in later.items():
+            _join(joined, key, value)
+        return joined
     return later
 
 

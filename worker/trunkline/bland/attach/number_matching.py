@@ -53,7 +53,9 @@ class Sent:
             self._digits = {number[1:]: number for number in self.exact if number.startswith("+")}
         compact = _SEPARATORS.sub("", text.removeprefix("tel:"))
         abroad = self._digits.get(compact.removeprefix("+")) or self._digits.get(compact.removeprefix("00"))
-        return abroad or (self._dialled().get(compact) if compact.isdecimal() else None)
+        if abroad is None and compact.isdecimal():
+            return self._dialled().get(compact)
+        return abroad
 
     def _dialled(self) -> dict[str, str | None]:
         """The numbers by what is dialled for them within their country; None for what is dialled for two of them."""
@@ -61,23 +63,27 @@ class Sent:
             self._at_home = {}
             for number in self.exact:
                 for digits in _within_its_country(number):
-                    self._at_home[digits] = number if digits not in self._at_home else None
+                    self._at_home[digits] = None if digits in self._at_home else number
         return self._at_home
 
     def find_in(self, sentence: str) -> str | None:
         """The number that a sentence is about: the one it begins with, or else the only one it mentions."""
         tokens = _TOKENS.split(sentence[:_MAX_LENGTH].strip())
-        first = self.find(tokens[0]) if tokens else None
+        first = self.find(tokens[0])
         if first is not None:
             return first
         written = (*(token for token in tokens if token.startswith("+")), *_WRITTEN_OUT.findall(sentence[:_MAX_LENGTH]))
         found = {number for number in map(self.find, written) if number is not None}
-        return found.pop() if len(found) == 1 else None
+        if len(found) != 1:
+            return None
+        return found.pop()
 
 
 def _within_its_country(number: str) -> Sequence[str]:
+    if not number.startswith("+"):
+        return ()
     try:
-        return spellings(number)[2:] if number.startswith("+") else ()
+        return spellings(number)[2:]
     except NumberParseException:
         return ()
 
@@ -93,10 +99,10 @@ def configured_numbers(items: Sequence[Json], sent: Sent) -> set[str]:
             found.add(item)
         elif isinstance(item, dict):
             named = _named(folded(item), sent)
-            if named is not None:
-                found.update(() if _failed(item) else named)
-            else:
+            if named is None:
                 found.update(number for number, value in _by_key(item, sent) if value and not _failed(value))
+            elif not _failed(item):
+                found.update(named)
         elif (number := sent.find(item)) is not None:
             found.add(number)
     return found
@@ -127,7 +133,9 @@ def failures_by_error(errors: Sequence[Json], sent: Sent) -> tuple[list[Failure]
     found: list[Failure] = []
     others = False
     for item in errors:
-        named = list(_of_error(item, sent)) if isinstance(item, dict) else []
+        named: list[Failure] = []
+        if isinstance(item, dict):
+            named = list(_of_error(item, sent))
         found += named
         others = others or bool(item and not named)
     return found, others

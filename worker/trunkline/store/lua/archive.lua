@@ -20,7 +20,7 @@ local function let_go(p, n, key)
   withdraw(n, p)
 end
 
--- What version 0.1 listed by day enters the log, in that order.
+-- What schema 1 listed by day enters the log, in that order.
 local function take_over()
   while looked_at < most do
     local day = call('ZRANGE', P .. 'closed', 0, 0)[1]

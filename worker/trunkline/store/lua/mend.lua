@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- mend: puts right what can be proved to be wrong, after it has looked at it again; and brings entries of version 0.1 up to date.
+-- mend: puts right what can be proved to be wrong, after it has looked at it again; and brings entries of schema 1 up to date.
 -- It never says that a number is attached.
 --
 -- ARGV[2]  what; ARGV[3…] of which:
@@ -16,7 +16,7 @@
 --   bytes    of rejections as they were noted, as they were counted: 1, or 0 if they have changed since
 --   entries  (profile, number) for each: {claims that were given, ends that were noted}
 --   claims   (account, number) for each: how many claims without an entry were taken away
---   closed   how many at most: of what version 0.1 listed by day, {taken over into the log of ends, looked at}
+--   closed   how many at most: of what schema 1 listed by day, {taken over into the log of ends, looked at}
 -- Cost     as inspect, and 10 commands for what is mended
 -- @include judge
 -- @include batches

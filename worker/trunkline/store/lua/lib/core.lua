@@ -35,10 +35,10 @@
 --   dead              zset   "<p> <n>" -> since when
 --   ended             zset   "<p> <n>" -> sequence of its latest end, of whatever kind: a compacted log, read by cursor
 --   sequence          string the last sequence;  cursors  hash  consumer -> the sequence it has read up to
---   closed            zset   day -> day;  closed:<day> list "<p> <n>": what version 0.1 wrote in place of ended
+--   closed            zset   day -> day;  closed:<day> list "<p> <n>": what schema 1 wrote in place of ended
 --   secret:<p>        hash   register passwords, sealed
 --   rejected          zset   id -> when it last came, in the order of coming;  rejected_of:<source> the same of one source
---   rejected_counts, rejected_sizes  zset  source -> how many of them, how many bytes of them it holds (version 0.1)
+--   rejected_counts, rejected_sizes  zset  source -> how many of them, how many bytes of them it holds (schema 1)
 --   rejected:<id>     hash   REJECTION
 --   inventory:<source>, purchases:<source>  string, 24 hours, 30 days: where reading a carrier's inventory or log goes on
 --                            (of purchases with the event ids that were taken, a line each)
