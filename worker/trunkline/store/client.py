@@ -7,21 +7,18 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import redis
 
 from trunkline.events.intake import Delivery
-from trunkline.lifecycle import RefusalCode
 from trunkline.store import scripts
 from trunkline.store.connection import Client, Durability, translated
-from trunkline.store.fields import KindLetter, PolicyField, StateLetter, VerifyLetter
+from trunkline.store.fields import PolicyField, StateLetter
 from trunkline.store.model import (
     Batch,
-    Disposition,
     Dropped,
     Idle,
-    Leased,
     Look,
     Policies,
     Probe,
@@ -31,6 +28,7 @@ from trunkline.store.model import (
     StoreUnavailable,
     Versions,
 )
+from trunkline.store.wire import all_pushed, batch_of, given, pages_of, push_args, settlement_as_json, until_ms
 
 PREFIX: Final = "{tl}:"  # one hash tag: one slot in a cluster
 REMEMBER_MS: Final = 7 * 24 * 3600 * 1000  # how long an event id is known
@@ -40,7 +38,6 @@ DISK_ASK_MS: Final = 1_000
 REMEMBER_FORCED_MS: Final = 60 * 1000  # a forced event is sent each time, but not when its sender repeats it unanswered
 NUMBERS_A_PUSH: Final = 250  # bounds how long one script holds the server
 NUMBERS_A_CALL: Final = 25  # likewise
-PROFILES_A_PAGE: Final = 200
 DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -80,10 +77,10 @@ class Store:
                 self.max_waiting,
                 REMEMBER_MS,
                 REMEMBER_FORCED_MS,
-                *(arg for delivery in part for arg in _push_args(delivery)),
+                *(arg for delivery in part for arg in push_args(delivery)),
             ]
             reply = self._run("push", *args, to_disk=self.durability is Durability.waitaof)
-            results += _all_pushed(part, reply)
+            results += all_pushed(part, reply)
         return results
 
     def claim(self, lease_ms: int) -> Batch | Probe | Idle:
@@ -91,15 +88,15 @@ class Store:
         reply = self._run("claim", lease_ms, secrets.token_hex(8), PROBE_LEASE_MS, self.worker, self.digest)
         match reply[0]:
             case "batch":
-                return _batch(reply)
+                return batch_of(reply)
             case "probe":
                 return Probe(account=reply[1], trips=int(reply[2]))
-        return Idle(_until(reply[1], reply[2]))
+        return Idle(until_ms(reply[1], reply[2]))
 
     def look(self, most: int) -> Look:
         """What a dispatcher asks each tick; counts claimable batches up to `most`."""
         batches, due, lease = self._run("look", most, self.digest)
-        return Look(batches, _given(due), _given(lease))
+        return Look(batches, given(due), given(lease))
 
     def permit(self, batch_id: str, account: str, numbers: int | None = None, absent: Sequence[str] = ()) -> float:
         """Leave for one HTTP request: 0.0, or how many seconds to wait and ask again. Raises LeaseLost.
@@ -118,7 +115,7 @@ class Store:
         """One outcome for every number, at once. False: the batch is not ours any more, and nothing was changed."""
         said_once = settlement.password is not None  # the API never repeats it
         to_disk = said_once and self.durability is Durability.waitaof
-        return bool(self._run("settle", batch_id, json.dumps(_settlement(settlement)), to_disk=to_disk) == 1)
+        return bool(self._run("settle", batch_id, json.dumps(settlement_as_json(settlement)), to_disk=to_disk) == 1)
 
     def profile_refused(self, profile: str) -> str | None:
         """Why a profile's automatic pause is on, None if it is not."""
@@ -129,7 +126,7 @@ class Store:
     def reap(self, most: int = 16) -> Reaped:
         """Takes up the numbers of batches whose lease ran out."""
         reaped, numbers, soonest, now = self._run("reap", most)
-        return Reaped(reaped, numbers, _until(soonest, now))
+        return Reaped(reaped, numbers, until_ms(soonest, now))
 
     def pause_account(self, name: str, reason: str) -> bool:
         """Stops an account's calls until it is resumed. False: no such account."""
@@ -245,18 +242,6 @@ def _answer(connection: Any, *command: str | bytes | float) -> Any:
     return connection.read_response()
 
 
-def pages_of(policies: Policies) -> list[dict[str, dict[str, str]]]:
-    """A configuration as the scripts read it, in pages: all accounts with the first, and some profiles with each."""
-    accounts = {name: f"{rule.max_concurrency} {rule.interval_ms:g}" for name, rule in policies.accounts.items()}
-    profiles = {name: policy.as_text() for name, policy in policies.profiles.items()}
-    names = list(profiles)
-    pages = [names[start : start + PROFILES_A_PAGE] for start in range(0, len(names), PROFILES_A_PAGE)] or [[]]
-    return [
-        {"accounts": {} if index else accounts, "profiles": {name: profiles[name] for name in page}}
-        for index, page in enumerate(pages)
-    ]
-
-
 def _parts(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
     part: list[Delivery] = []
     size = 0
@@ -279,136 +264,3 @@ def _pairs(entries: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
             part = []
     if part:
         yield part
-
-
-def _push_args(delivery: Delivery) -> Iterator[str | int]:
-    yield delivery.source
-    yield delivery.event_id
-    yield "" if delivery.occurred_ms is None else delivery.occurred_ms
-    yield delivery.metadata
-    yield "1" if delivery.force else ""
-    yield len(delivery.refused)
-    yield len(delivery.numbers)
-    for profile, number in delivery.numbers:
-        yield profile
-        yield number
-
-
-def _all_pushed(part: Sequence[Delivery], reply: list[list[Any]]) -> list[Pushed]:
-    """The script tells only of deliveries of which not every number became a new entry."""
-    results = [Pushed(False, len(delivery.numbers), 0, ()) for delivery in part]
-    for row in reply:
-        results[row[0]] = _pushed(row[1:])
-    return results
-
-
-def _pushed(row: list[Any]) -> Pushed:
-    refused = tuple((int(row[i]), RefusalCode(row[i + 1])) for i in range(3, len(row), 2))
-    return Pushed(duplicate=row[0] == 1, accepted=row[1], coalesced=row[2], refused=refused)
-
-
-def _batch(reply: list[Any]) -> Batch:
-    _, batch_id, profile, account, fingerprint, kind, half, trips, now, joined, special = reply
-    known: dict[str, dict[str, Any]] = json.loads(special)
-    return Batch(
-        id=batch_id,
-        profile=profile,
-        account=account,
-        fingerprint=fingerprint,
-        is_child=kind == KindLetter.from_split,
-        half_open=half == 1,
-        trips=int(trips),
-        now_ms=int(now),
-        numbers=tuple(_leased(number, known.get(number)) for number in joined.split("\n")),
-    )
-
-
-def _leased(number: str, known: dict[str, Any] | None) -> Leased:
-    if known is None:
-        return Leased(number)
-    return Leased(
-        number,
-        attempts=int(known.get("attempts", 0)),
-        crashes=int(known.get("crashes", 0)),
-        verify=_verify(known),
-        forced="forced" in known,
-        attached_under=known.get("attached_under", ""),
-        sent_ms=_ms(known.get("sent_at")),
-        known_absent="known_absent" in known,
-        met_403="met_403" in known,
-        unread=int(known.get("unread", 0)),
-        queued_ms=_ms(known.get("queued_at")),
-    )
-
-
-def _given(reply: Any) -> Any:
-    """What a script answered; it says "" for nothing."""
-    if reply == "":
-        return None
-    return reply
-
-
-def _until(at: Any, now: Any) -> int | None:
-    """Milliseconds from `now` on, 0 for what is past; None where there is no such time."""
-    if at == "":
-        return None
-    return max(0, int(float(at)) - int(now))
-
-
-def _ms(text: str | None) -> int | None:
-    if text is None:
-        return None
-    return int(float(text))
-
-
-def _verify(known: dict[str, Any]) -> Literal["", "in_doubt", "check"]:
-    match known.get("verify"):
-        case VerifyLetter.in_doubt:
-            return "in_doubt"
-        case VerifyLetter.check:
-            return "check"
-    return ""
-
-
-def _settlement(said: Settlement) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "fp": said.fingerprint,
-        "attached": said.attached,
-        "absent": said.absent,
-        "healthy": said.healthy,
-        "unsent": said.unsent,
-        "dispositions": [_disposition(each) for each in said.dispositions],
-    }
-    if said.breaker:
-        out["breaker"] = {"ms": said.breaker.ms, "reason": said.breaker.reason}
-    if said.refused:
-        refused = said.refused
-        out["refused"] = {"signature": refused.signature, "numbers": refused.numbers, "reason": refused.reason}
-    if said.trouble:
-        out["trouble"] = {"ms": said.trouble.ms, "reason": said.trouble.reason}
-        if said.trouble.paid:
-            out["trouble"]["paid"] = _disposition(said.trouble.paid)
-    if said.password:
-        told = (*said.attached, *(each.number for each in said.dispositions))
-        numbers = [number for number in told if number not in said.unsent]
-        out["password"] = {
-            "profile": said.profile, "field": said.password.field, "text": said.password.text, "numbers": numbers,
-        }  # fmt: skip
-    if said.password_lost:
-        out["password_lost"] = said.profile
-    return out
-
-
-def _disposition(said: Disposition) -> dict[str, Any]:
-    return {
-        "number": said.number,
-        "kind": said.kind,
-        "at": said.at_ms,
-        "dead_code": said.dead_code,
-        "code": said.code,
-        "api_code": said.api_code,
-        "message": said.message,
-        "answer": said.answer,
-        "free": said.free,
-        "unread": said.unread,
-    }

@@ -9,9 +9,10 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
-from trunkline.store.client import Store, pages_of
+from trunkline.store.client import Store
 from trunkline.store.connection import translated
 from trunkline.store.model import Policies
+from trunkline.store.wire import pages_of
 
 RETRIES_A_PAGE: Final = 200
 NAMES_A_PAGE: Final = 200
