@@ -266,7 +266,7 @@ def was_left_alone(place: Place, account: Account, asked: Sequence[Asked], away_
     assert crowded == [], told
     failed = [each for each in place.worker.logged("account_probe_failed") if each["account"] == account.name]
     assert len(failed) <= 1 + away_s / (JITTER * PAUSE_INITIAL_S / place.factor)
-    if asked[0].endpoint == "connection":
+    if asked and asked[0].endpoint == "connection":
         probes = probes[1:]  # where every connection is reset, the first may be that of a call that was under way
     pauses = [later - earlier for earlier, later in itertools.pairwise(probes)]
     assert all(pause >= JITTER * PAUSE_INITIAL_S / place.factor for pause in pauses), told
