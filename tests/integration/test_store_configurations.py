@@ -341,3 +341,17 @@ def test_who_gets_a_number_back_from_a_profile_that_moved_goes_again(store: Stor
         "what the API has on the first account is of the wrong one"
     )
     assert states(store) == {"right": State.attached, "wrong": State.attached}
+
+
+def test_a_move_counts_though_the_clock_has_jittered_since_the_event(store: Store) -> None:
+    edit(store, sales=policy(), support=policy())
+    push(store, N, profile="sales")
+    come_to_rest(store)
+    edit(store, sales=policy(account="second"), support=policy())
+    yesterday = (store.now_ms or 0) - 86_400_000
+    store.push([delivery([("support", N)], occurred_ms=yesterday)])
+    go_on(store, -1_900)
+    edit(store, sales=policy(), support=policy())
+    go_on(store, 10_000)
+    assert come_to_rest(store) == []
+    assert states(store) == {"sales": State.attached, "support": State.superseded}

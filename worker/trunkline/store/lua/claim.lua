@@ -71,7 +71,7 @@ end
 local moved_at = nil -- of the account whose batch it is
 
 local function is_from_before(queued_at)
-  return moved_at and (queued_at <= moved_at or queued_at > NOW + STEP)
+  return moved_at and (queued_at <= moved_at + STEP or queued_at > NOW + STEP) -- clocks jitter
 end
 
 -- Of the numbers at these places, those that are live and free, with what is known of them.

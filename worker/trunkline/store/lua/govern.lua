@@ -34,6 +34,14 @@ for _, a in ipairs(said.accounts) do
   end
 end
 
+-- Never earlier than the move before, though the clock may have stepped back.
+local function note_move(a)
+  local key = P .. 'account:' .. a
+  local last_at = tonumber(call('HGET', key, ACCOUNT.moved_at) or nil) or 0
+  if last_at > NOW + FUTURE then last_at = 0 end
+  call('HSET', key, ACCOUNT.moved_at, math.max(last_at, NOW))
+end
+
 local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
   local key = P .. 'policy:' .. p
   if old.account and old.account ~= a then
@@ -42,8 +50,8 @@ local function change(p, old, digest, fp, a, size, wait, dirs, trunk)
   end
   if old.account and (old.account ~= a or old.directions ~= dirs) then
     call('HSET', key, POLICY.moved_at, NOW)
-    call('HSET', P .. 'account:' .. a, ACCOUNT.moved_at, NOW)
-    call('HSET', P .. 'account:' .. old.account, ACCOUNT.moved_at, NOW)
+    note_move(a)
+    note_move(old.account)
   end
   if old.fingerprint and old.fingerprint ~= fp then -- a mended profile goes again
     call('HDEL', key, POLICY.refused, POLICY.refused_at, POLICY.alike_under, POLICY.alike_signature, POLICY.canary)

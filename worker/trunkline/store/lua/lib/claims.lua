@@ -222,7 +222,8 @@ end
 local function has_moved_since(moved_at, claimed_at)
   if not moved_at then return false end
   claimed_at = tonumber(claimed_at or nil) or 0
-  return tonumber(moved_at) >= claimed_at or claimed_at > NOW + STEP -- claimed later than now: the clock has stepped back
+  -- claimed later than now: the clock has stepped back
+  return tonumber(moved_at) + STEP >= claimed_at or claimed_at > NOW + STEP
 end
 
 -- The accounts on which a profile may have a claim: one, unless it has moved.
