@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -63,7 +62,7 @@ def stand_in(latency: float, fail_rate: float, *rules: str) -> Iterator[tuple[st
         assert found, "the sandbox said no URL"
         yield found[0], process.pid
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait()
 
 

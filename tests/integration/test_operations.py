@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -227,7 +228,18 @@ def test_rejections_are_listed_shown_and_dropped(store: Store, kept: tuple[str, 
         rejected.shown(store, "d")
     assert rejected.dropped(store, kept[:2], source="shop") == 0
     assert rejected.dropped(store, kept[:1], source="crm") == 1
-    assert rejected.dropped(store, ()) == 2
+    with pytest.raises(WrongUse, match="say which"):
+        rejected.dropped(store, ())
+    assert rejected.dropped(store, (), every=True) == 2
+
+
+@pytest.mark.parametrize("change", [dead_letters.replay, dead_letters.drop, Cancellation])
+def test_nothing_is_changed_for_want_of_a_filter(store: Store, change: Callable[[Store, Selection], object]) -> None:
+    publish(store)
+    push(store, number(1))
+    with pytest.raises(WrongUse, match="say which"):
+        change(store, Selection())
+    assert queries.books(store).totals["queued"] == 1
 
 
 def test_rejections_are_replayed_one_by_one(store: Store, kept: tuple[str, ...]) -> None:

@@ -299,33 +299,47 @@ def test_a_number_that_nobody_shares_any_more_is_read_back_again_and_not_sent(st
     assert (leased.verify, leased.forced) == ("check", False)
 
 
-def test_an_older_event_does_not_win_because_the_newer_ones_profile_was_away_for_a_while(store: Store) -> None:
+def support_has_an_older_event_while_sales_is_away(store: Store) -> None:
     edit(store, sales=policy(), support=policy())
-    push(store, number(1), profile="sales")
+    push(store, N, profile="sales")
     come_to_rest(store)
     edit(store, sales=policy(account="second"), support=policy())
     yesterday = (store.now_ms or 0) - 86_400_000
-    store.push([delivery([("support", number(1))], occurred_ms=yesterday)])
-    go_on(store, 1)
+    store.push([delivery([("support", N)], occurred_ms=yesterday)])
+
+
+@pytest.mark.parametrize("later_ms", [1, -1_900])  # clocks jitter
+def test_an_older_event_does_not_win_because_the_newer_ones_profile_was_away_for_a_while(
+    store: Store, later_ms: int
+) -> None:
+    support_has_an_older_event_while_sales_is_away(store)
+    go_on(store, later_ms)
     edit(store, sales=policy(), support=policy())
-    go_on(store, 5_000)
+    go_on(store, 10_000)
     assert come_to_rest(store) == []
     assert states(store) == {"sales": State.attached, "support": State.superseded}
 
 
 def test_an_older_event_under_way_is_followed_by_the_newer_one_whose_profile_came_back(store: Store) -> None:
-    edit(store, sales=policy(), support=policy())
-    push(store, number(1), profile="sales")
-    come_to_rest(store)
-    edit(store, sales=policy(account="second"), support=policy())
-    yesterday = (store.now_ms or 0) - 86_400_000
-    store.push([delivery([("support", number(1))], occurred_ms=yesterday)])
+    support_has_an_older_event_while_sales_is_away(store)
     go_on(store, 5_000)
     batch = sent(store, claim(store))
     go_on(store, 1)
     edit(store, sales=policy(), support=policy())
     attach(store, batch)
     assert come_to_rest(store) == ["sales"]
+
+
+def test_a_crash_with_an_older_event_is_followed_by_the_newer_one_whose_profile_came_back(store: Store) -> None:
+    support_has_an_older_event_while_sales_is_away(store)
+    go_on(store, 5_000)
+    sent(store, claim(store))
+    go_on(store, 1)
+    edit(store, sales=policy(), support=policy())
+    go_on(store, LEASE_MS)
+    store.reap()
+    assert come_to_rest(store) == ["sales"]
+    assert states(store) == {"sales": State.attached, "support": State.superseded}
 
 
 def test_who_gets_a_number_back_from_a_profile_that_moved_goes_again(store: Store) -> None:
@@ -341,17 +355,3 @@ def test_who_gets_a_number_back_from_a_profile_that_moved_goes_again(store: Stor
         "what the API has on the first account is of the wrong one"
     )
     assert states(store) == {"right": State.attached, "wrong": State.attached}
-
-
-def test_a_move_counts_though_the_clock_has_jittered_since_the_event(store: Store) -> None:
-    edit(store, sales=policy(), support=policy())
-    push(store, N, profile="sales")
-    come_to_rest(store)
-    edit(store, sales=policy(account="second"), support=policy())
-    yesterday = (store.now_ms or 0) - 86_400_000
-    store.push([delivery([("support", N)], occurred_ms=yesterday)])
-    go_on(store, -1_900)
-    edit(store, sales=policy(), support=policy())
-    go_on(store, 10_000)
-    assert come_to_rest(store) == []
-    assert states(store) == {"sales": State.attached, "support": State.superseded}

@@ -98,7 +98,8 @@ def _selected(
     """Read the filter of a command that changes dead letters. Raises WrongUse where it says none, and NumberRefused."""
     require_some(numbers, profile, code, every, say="NUMBER..., --profile P, --code C or --all")
     warn(unknown_profile(opened.store, opened.settings, profile))
-    return Selection(spellings_of_each(opened.settings.numbers, numbers or ()), profile, code)
+    texts = spellings_of_each(opened.settings.numbers, numbers or ())
+    return Selection(texts, profile, code, every=every)
 
 
 def _print_tables(letters: Iterator[Entry]) -> bool:

@@ -120,5 +120,5 @@ def rejected_drop(
     require_some(ids, source, every, say="ID..., --source S or --all")
     with session(config, sandbox=sandbox, json=json) as opened:
         warn(unknown_source(opened.settings, source))
-        dropped = rejected.dropped(opened.store, ids or (), source=source)
+        dropped = rejected.dropped(opened.store, ids or (), source=source, every=every)
     answer({"dropped": dropped}, counted(dropped, "dropped", NONE_SUCH), json=json, fine=dropped > 0)

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
+
+from structlog.stdlib import BoundLogger
 
 from trunkline.bland.client import BlandApi, Exchange, NotSent, Unanswered
 from trunkline.engine.attempt import UNREACHABLE_MOST_S, Attempt
@@ -206,7 +208,7 @@ def _is_away(exchange: Exchange) -> bool:
     return exchange.status in _AWAY or (exchange.status >= 500 and exchange.body.lstrip().startswith(b"<"))
 
 
-def _logger_of(batch: Batch) -> Any:
+def _logger_of(batch: Batch) -> BoundLogger:
     return logger(batch=batch.id, profile=batch.profile, account=batch.account, numbers=len(batch.numbers))
 
 

@@ -21,10 +21,11 @@ class Cancellation:
     """A cancellation of the selected numbers that were queued before it was made.
 
     What is queued while somebody thinks about the preview is not taken out, unless it is named by its number.
-    Every method raises StoreUnavailable and StoreError.
+    Every method raises StoreUnavailable and StoreError, making it also WrongUse for an empty selection.
     """
 
     def __init__(self, store: Store, selection: Selection) -> None:
+        selection.require_some()
         self._store = store
         self._selection = selection
         self._asked_ms = queries.now(store)

@@ -30,10 +30,18 @@ def dead_letters(
 
 
 def replay(store: Store, selection: Selection) -> int:
-    """Put the selected dead letters back into the queue, with all their attempts; return how many there were."""
+    """Put the selected dead letters back into the queue, with all their attempts; return how many there were.
+
+    Raises WrongUse for an empty selection.
+    """
+    selection.require_some()
     return store.replay(names(dead(store, selection)))
 
 
 def drop(store: Store, selection: Selection) -> Dropped:
-    """End the selected dead letters for good; they stay counted as dropped. Return what was done."""
+    """End the selected dead letters for good; they stay counted as dropped. Return what was done.
+
+    Raises WrongUse for an empty selection.
+    """
+    selection.require_some()
     return store.drop_dead(names(dead(store, selection)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.config.settings import Settings
 from trunkline.operations.names import NotThere
-from trunkline.operations.selection import rejected
+from trunkline.operations.selection import rejected, require_some
 from trunkline.store import Store, rejections
 from trunkline.store.rejections import StoredRejection
 from trunkline.timestamps import rfc3339
@@ -50,8 +50,13 @@ def body_of(store: Store, id: str) -> bytes:
     return kept.body
 
 
-def dropped(store: Store, ids: Iterable[str], *, source: str | None = None) -> int:
-    """Let go of the rejections with these ids, or of all if there is no id; return how many there were."""
+def dropped(store: Store, ids: Iterable[str], *, source: str | None = None, every: bool = False) -> int:
+    """Let go of the rejections with these ids, or of this source, or of all; return how many there were.
+
+    Raises WrongUse where neither ids nor a source are given and `every` does not say that all are meant.
+    """
+    ids = list(ids)
+    require_some(ids, source, every)
     wanted = []
     for kept in rejected(store, ids, source=source):
         wanted.append(kept.id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from trunkline.lifecycle import State
+from trunkline.operations.names import WrongUse
 from trunkline.store import Store, queries, rejections
 from trunkline.store.model import Entry
 from trunkline.store.rejections import StoredRejection
@@ -19,6 +20,7 @@ WAITING = (State.queued, State.attaching)
 class Selection:
     """A filter of entries. Each field that is set narrows it down; an empty one selects everything.
 
+    What changes entries refuses an empty one, unless `every` says that everything is meant.
     `numbers` are spelt as in the store (names.spellings). `code` is trunkline's or the API's. `source` is that of an
     entry's first event.
     """
@@ -27,6 +29,11 @@ class Selection:
     profile: str | None = None
     code: str | None = None
     source: str | None = None
+    every: bool = False
+
+    def require_some(self) -> None:
+        """Raise WrongUse for an empty filter that does not say that everything is meant."""
+        require_some(self.numbers, self.profile, self.code, self.source, self.every)
 
     def takes(self, entry: Entry) -> bool:
         """Return whether the profile, the code and the source of an entry are those of the filter."""
@@ -35,6 +42,12 @@ class Selection:
             and self.code in (None, entry.dead_code, entry.api_code)
             and self.source in (None, entry.source)
         )
+
+
+def require_some(*filters: object) -> None:
+    """Raise WrongUse unless one of these filters is set: nothing is changed for want of a filter."""
+    if not any(filters):
+        raise WrongUse("say which: this would change everything that is there")
 
 
 def dead(store: Store, selection: Selection) -> Iterable[Entry]:

@@ -67,9 +67,9 @@ local function claim_anew(a, p, n, queued, tried)
   return settle_claims(claims, a, n, p)
 end
 
--- Whether a profile of the account came, went or changed its directions since that time: who owns the number is not known.
-local moved_at = nil -- of the account whose batch it is
+local moved_at = nil -- when a profile of the account that is claimed from last came, went or changed its directions
 
+-- Whether a number was queued before that: who owns it has to be looked at anew.
 local function is_from_before(queued_at)
   return moved_at and (queued_at <= moved_at + STEP or queued_at > NOW + STEP) -- clocks jitter
 end
@@ -81,9 +81,9 @@ local function pick(p, pol, numbers, into, special, from_retry)
   for i, n in ipairs(numbers) do
     local key = entry_key(p, n)
     local state, next_at, attempts, crashes, verify, forced, attached_under, sent_at, known_absent, contended,
-      met_403, unread,
-      queued_at, leased_under = unpack(call('HMGET', key, E.state, E.next_at, E.attempts, E.crashes, E.verify, E.forced,
-      E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403, E.unread, E.queued_at, E.leased_under))
+      met_403, unread, queued_at, leased_under = unpack(call('HMGET', key, E.state, E.next_at, E.attempts, E.crashes,
+      E.verify, E.forced, E.attached_under, E.sent_at, E.known_absent, E.contended, E.met_403, E.unread, E.queued_at,
+      E.leased_under))
     local in_doubt, waits_elsewhere, owns = verify == VERIFY.in_doubt, next_at and not from_retry, true
     local has_moved = pol.moved or is_from_before(tonumber(queued_at) or NOW)
     if state == STATE.queued and has_moved and busy[i] ~= 1 and not waits_elsewhere then
@@ -119,9 +119,9 @@ local function pick(p, pol, numbers, into, special, from_retry)
       forced = forced or contended -- what is there may be the other profile's
       if attempts or crashes or verify or forced or attached_under or met_403 or unread then
         special[n] = { attempts = attempts or nil, crashes = crashes or nil, verify = verify or nil,
-          forced = forced and 1 or nil,
-          attached_under = attached_under or nil, sent_at = sent_at or nil, known_absent = known_absent and 1 or nil,
-          met_403 = met_403 and 1 or nil, unread = unread or nil, queued_at = queued_at or nil }
+          forced = forced and 1 or nil, attached_under = attached_under or nil, sent_at = sent_at or nil,
+          known_absent = known_absent and 1 or nil, met_403 = met_403 and 1 or nil, unread = unread or nil,
+          queued_at = queued_at or nil }
       end
     end
   end

@@ -54,9 +54,8 @@ end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW, 'LIMIT', 0, ARGV[2])) do
   local p, a, text, sent, dirs, worker, fingerprint, known_absent, claimed_at = unpack(call('HMGET',
-    P .. 'batch:' .. id,
-    BATCH.profile, BATCH.account, BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker, BATCH.fingerprint,
-    BATCH.absent, BATCH.claimed_at))
+    P .. 'batch:' .. id, BATCH.profile, BATCH.account, BATCH.numbers, BATCH.sent_at, BATCH.directions, BATCH.worker,
+    BATCH.fingerprint, BATCH.absent, BATCH.claimed_at))
   local numbers = lines(text)
   local pol = policy(p)
   dirs = dirs or (pol and pol.directions) or ''

@@ -57,7 +57,7 @@ for _, n in ipairs(numbers) do
       E.crashes, E.forced, E.known_absent, E.error_code, E.met_403, E.failed_whole_at, E.unread, E.attached_under))
   entries[n] = { wish = wish, again = again, contended = contended, attempts = attempts, check = verify == VERIFY.check,
     doubt = verify == VERIFY.in_doubt, failed_whole_at = tonumber(failed_whole_at or nil),
-      attached_under = attached_under, sent = sent and not unsent[n],
+    attached_under = attached_under, sent = sent and not unsent[n],
     marked = wish or again or attempts or verify or crashes or forced or known_absent or error_code or met_403
       or failed_whole_at or unread }
 end
@@ -66,10 +66,7 @@ local healthy_at, open_until, moved_at = unpack(call('HMGET', account_key, ACCOU
   ACCOUNT.moved_at))
 local others_moved = has_moved_since(moved_at, claimed_at)
 healthy_at = tonumber(healthy_at or nil)
--- the clock has stepped back: who was answered when is not known
-if healthy_at and healthy_at > NOW then
-  healthy_at = nil
-end
+if healthy_at and healthy_at > NOW then healthy_at = nil end -- the clock has stepped back: nobody knows when
 
 -- The call failed as a whole, and others of the account, sent since its numbers last failed so, did not: they are suspects.
 local function are_suspects()
