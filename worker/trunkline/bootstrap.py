@@ -68,7 +68,7 @@ def _opened(settings: Settings, client: redis.Redis, broker: redis.Redis, close:
 
 
 def examine_for_work(opened: Opened) -> None:
-    """Whether all that a worker needs is there and allowed. Raises StoreUnfit, which says what to grant, and others."""
+    """Check that all a worker needs is there and allowed. Raises StoreUnfit, which says what to grant, and others."""
     examine_broker(opened.broker_client)
     examine_rights(opened.store)
 
@@ -96,7 +96,7 @@ def _broker(settings: Settings, client: redis.Redis) -> redis.Redis:
 
 
 def policies_of(settings: Settings) -> Policies:
-    """What the scripts need of each account and profile."""
+    """Return the part of each account and profile that the scripts need."""
     keyed = settings.keyed_hash()
     return Policies(
         accounts={

@@ -146,7 +146,7 @@ class Attempt:
         return verdict
 
     def _is_about_numbers(self, verdict: AccountFailed, status: int) -> bool:
-        """Whether a bare 403 refuses the numbers: the probe, or an earlier call, found the key in order."""
+        """Tell if a bare 403 refuses the numbers: the probe, or an earlier call, found the key in order."""
         if status != 403 or verdict.explicit:
             return False
         return self._batch.half_open or any(each.met_403 for each in self._batch.numbers)
@@ -164,6 +164,6 @@ class Attempt:
         return Trouble(reason, self._away_ms(wish_s))
 
     def _away_ms(self, wish_s: float | None) -> int:
-        """How long nobody calls an API that is away: what it asks for, or a minute at most."""
+        """Milliseconds for which nobody calls an API that is away: what it asks for, or a minute at most."""
         seconds = min(self._open_s(wish_s), max(UNREACHABLE_MOST_S, wish_s or 0.0))
         return max(1, int(seconds * 1000))

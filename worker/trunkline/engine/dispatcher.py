@@ -24,7 +24,7 @@ MAX_ARCHIVED: Final = 5_000  # looked at in one round of housekeeping
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """How hints are sent: `send(n)`, how many lie unread, and how many threads of this process are free."""
+    """The way hints go: `send(n)`, the number that lie unread, and the number of free threads of this process."""
 
     send: Callable[[int], None]
     unread: Callable[[], int]

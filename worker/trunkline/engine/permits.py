@@ -1,4 +1,8 @@
-"""Leave to send one HTTP request: the lease still runs, the account's rate allows it, this process is not stopping."""
+"""Permission to send one HTTP request, asked for right before each.
+
+It checks that the lease still runs (the fence against a worker that slept), waits for the account's rate limit, and
+ends when this process stops.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,11 @@ from trunkline.store import Store
 
 
 class Stopped(Exception):
-    """This process stops and the request has not left: hand the batch back."""
+    """This process stops and the request was not sent: release the batch."""
 
 
 class OutOfTime(Exception):
-    """The deadline came before the rate let the request out: hand the batch back."""
+    """The deadline came before the rate limit allowed the request: release the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,12 @@ class Permits:
     def ask(
         self, batch_id: str, account: str, deadline: float, numbers: int | None = None, absent: Sequence[str] = ()
     ) -> Callable[[], None]:
-        """A function to call before each request of a batch ("" for a probe).
+        """Return a function to call before each request of a batch ("" for a probe).
 
         `numbers`: how many an attach request carries; `absent`: those of them that the API is known not to have.
 
-        It returns when the request may leave, and raises Stopped, OutOfTime (`deadline` is on the monotonic clock) or
-        LeaseLost when it must not.
+        The function returns when the request may be sent. It raises Stopped, OutOfTime (`deadline` is in
+        time.monotonic seconds) or LeaseLost when it must not be.
         """
 
         def leave() -> None:

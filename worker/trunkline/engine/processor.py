@@ -73,7 +73,7 @@ class BatchProcessor:
 
     @property
     def busy(self) -> int:
-        """How many threads are at work here."""
+        """Number of threads that are at work here."""
         return self._busy
 
     def stop(self) -> None:
@@ -132,7 +132,7 @@ class BatchProcessor:
             log.error(Log.profile_refused, reason=reason, hint="the profile is paused; mend it, then resume it")
 
     def _attempted(self, batch: Batch, started: float, claimed: float) -> Settlement | None:
-        """What to tell the store of a batch; None where it is not ours any more."""
+        """Carry out a batch and return its settlement; None where the batch is not ours any more."""
         log = _logger_of(batch)
         profile, account = self._profiles.get(batch.profile), self._apis.get(batch.account)
         if profile is None or account is None or self._fingerprints[batch.profile] != batch.fingerprint:
@@ -204,7 +204,7 @@ class BatchProcessor:
 
 
 def _is_away(exchange: Exchange) -> bool:
-    """Whether a gateway answers in the API's place: by its status, or with a page for people under a 5xx."""
+    """Tell if a gateway answered in the API's place: by its status, or with a page for people under a 5xx."""
     return exchange.status in _AWAY or (exchange.status >= 500 and exchange.body.lstrip().startswith(b"<"))
 
 

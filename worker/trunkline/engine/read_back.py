@@ -37,7 +37,7 @@ LISTING_SHARE: Final = 0.7  # of the time there is, for a listing that is large
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What the read-back says of a batch.
+    """Result of a read-back of a batch.
 
     `unanswered` could not be asked, `trouble` says why; `later` is left for the next batch: the others took their time,
     or there was trouble after they were known.

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ReadTrouble:
-    """Why a read-back did not work. `of_api`: the API is to blame, and not that there was no time left to ask it."""
+    """Reason why a read-back did not work. `of_api`: the API is to blame, and not a lack of time to ask it."""
 
     code: str = ""
     message: str = ""
@@ -67,7 +67,7 @@ class Reader:
         self._store_time = store_time
 
     def listing(self, numbers: Sequence[str]) -> Listing | ListingUnusable:
-        """What the account's listing says of these numbers, or why it can't be used though the API is well."""
+        """Return the account's listing as far as these numbers need it, or the reason why it can't be used."""
 
         def read() -> Listing | Exchange:
             return self._listings.read(numbers, since=self._since, deadline=self._list_until, permit=self._permit)
@@ -84,7 +84,7 @@ class Reader:
         return ListingUnusable(f"it answers {answer.status}")
 
     def detail(self, leased: Leased) -> tuple[NumberDetail, datetime | None]:
-        """What the API has of a number, and the moment by its clock since when an update is our request's or later."""
+        """Return a number's details, and the moment (API's clock) from which an update is our request's or later."""
         asked = 0.0
 
         def leave() -> None:

@@ -128,7 +128,7 @@ class _Told:
         return [Disposition(each.number, "released", code=code) for each in numbers]
 
     def told_before(self) -> int:
-        """How many of the numbers sent are tried for the second time."""
+        """Count the numbers sent that are tried for the second time."""
         return sum(each.attempts == 1 for each in self.checked.to_send)
 
     def unread(self, numbers: tuple[Leased, ...]) -> list[Disposition]:
@@ -198,6 +198,6 @@ class _Told:
         return decided
 
     def _only_checked(self, each: Leased) -> bool:
-        """Whether a number is attached with what the profile is now, as far as anybody knows."""
+        """Tell if a number is attached with the profile's present configuration, as far as anybody knows."""
         there = each.number not in self.checked.absent and each.attached_under == self.batch.fingerprint
         return each.verify == "check" and there and not each.forced

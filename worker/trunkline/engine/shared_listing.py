@@ -39,7 +39,7 @@ class SharedListing:
 
     @property
     def request_s(self) -> float:
-        """How long a request of this account may be under way."""
+        """Seconds that a request of this account may take."""
         return self._api.timeout_s
 
     def read(
@@ -72,7 +72,7 @@ class SharedListing:
                 self._turn.notify_all()
 
     def latest(self, oldest: float) -> Listing | None:
-        """What is at hand anyway, if its request began after `oldest` (time.monotonic)."""
+        """Return the listing at hand, if its request began after `oldest` (time.monotonic seconds)."""
         latest = self._latest
         return latest.listing if latest is not None and latest.began >= oldest else None
 

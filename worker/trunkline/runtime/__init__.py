@@ -1,1 +1,1 @@
-"""What gives the engine its processes and threads: dramatiq's broker and actors, the supervisor."""
+"""The engine's processes and threads: dramatiq's broker and actors, the supervisor."""

@@ -31,7 +31,7 @@ class HintBroker(dramatiq.Broker):
 
     @property
     def unread(self) -> int:
-        """How many hints no thread has begun with."""
+        """Number of hints that no thread has begun with."""
         return self._unread
 
     def declare_queue(self, queue_name: str) -> None:

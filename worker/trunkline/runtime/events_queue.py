@@ -67,7 +67,7 @@ class EventsBroker(RedisBroker):
         return done
 
     def wait_out(self, action: Callable[[], Result]) -> Result:
-        """What the action returns, once the server lets it. Raises ConnectionClosed if a stop comes first."""
+        """Return what `action` returns, once the server lets it. Raises ConnectionClosed if a stop comes first."""
         while True:
             try:
                 result = action()

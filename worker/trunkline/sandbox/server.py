@@ -193,7 +193,7 @@ class Sandbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """Cuts what is under way and frees the port; twice is once."""
+        """End the requests under way and free the port; may be called again."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._server.shutdown()

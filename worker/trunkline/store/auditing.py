@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def audit(store: Store, *, rest: Callable[[float], None] = time.sleep, slack_ms: int = 0) -> Audit:
-    """What of the invariants does not hold. Changes nothing.
+    """Return which invariants do not hold. Changes nothing.
 
     After each slice it rests for as long as that took. `slack_ms`: how far the clock may have stepped back just now.
     Raises StoreUnavailable and StoreError as every move does.

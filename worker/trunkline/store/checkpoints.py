@@ -1,4 +1,4 @@
-"""Where polling goes on: what a source's last run left behind, for a limited time."""
+"""Checkpoints of polling: the place where a source's last run ended, kept for a limited time."""
 
 from __future__ import annotations
 

@@ -94,12 +94,12 @@ class Store:
         return Idle(until_ms(reply[1], reply[2]))
 
     def look(self, most: int) -> Look:
-        """What a dispatcher asks each tick; counts claimable batches up to `most`."""
+        """Count claimable batches up to `most`, and tell when to look again; a dispatcher asks this each tick."""
         batches, due, lease = self._run("look", most, self.digest)
         return Look(batches, given(due), given(lease))
 
     def permit(self, batch_id: str, account: str, numbers: int | None = None, absent: Sequence[str] = ()) -> float:
-        """Leave for one HTTP request: 0.0, or how many seconds to wait and ask again. Raises LeaseLost.
+        """Ask to send one HTTP request: 0.0, or the seconds to wait before asking again. Raises LeaseLost.
 
         `numbers` says how many an attach request carries, None for every other request; `absent` are those of them that
         the API is known not to have.
@@ -118,7 +118,7 @@ class Store:
         return bool(self._run("settle", batch_id, json.dumps(settlement_as_json(settlement)), to_disk=to_disk) == 1)
 
     def profile_refused(self, profile: str) -> str | None:
-        """Why a profile's automatic pause is on, None if it is not."""
+        """Return the reason of a profile's automatic pause, None if there is none."""
         with translated():
             reason = self._client.hget(f"{self.prefix}policy:{profile}", PolicyField.refused)
         return None if reason is None else str(reason)
@@ -145,7 +145,7 @@ class Store:
         return bool(self._run("pause", "resume_profile", name, ""))
 
     def probed(self, account: str, *, open_ms: int = 0, reason: str = "") -> None:
-        """What the probe said: the breaker lets one batch through, or stays open for `open_ms` more."""
+        """Report a probe: the breaker lets one batch through, or stays open for `open_ms` more."""
         self._run("probed", account, open_ms or "", reason)
 
     def replay(self, entries: Iterable[tuple[str, str]]) -> int:

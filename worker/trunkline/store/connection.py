@@ -64,7 +64,7 @@ CONNECTION: Final[dict[str, Any]] = {
 
 
 class Durability(StrEnum):
-    """How an accepted event gets to the disk before it is acknowledged."""
+    """The way an accepted event gets to the disk before it is acknowledged."""
 
     always = "always"  # the server writes to disk before it answers (appendfsync always)
     waitaof = "waitaof"  # each push waits with WAITAOF (Redis 7.2, Valkey)

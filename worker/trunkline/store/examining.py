@@ -1,4 +1,4 @@
-"""Whether the store's server is fit to keep numbers, and whether it would take a write now."""
+"""Checks that the store's server is fit to keep numbers, and that it would take a write now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EARLY_WAITAOF: Final = (
 
 
 def examine(client: Client, acknowledge: Literal["fsync", "memory"]) -> Durability:
-    """Whether the server may keep numbers, and how a push gets to its disk.
+    """Check that the server may keep numbers; return the way a push gets to its disk.
 
     Raises StoreUnfit for a server that is too old, may drop keys (`maxmemory-policy`), or can't say that a write is on
     disk although `acknowledge = "fsync"`; StoreUnavailable when it can't be reached.

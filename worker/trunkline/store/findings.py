@@ -1,4 +1,4 @@
-"""What an audit may find and what was done about it, in words."""
+"""The sentences for everything that an audit may find and a repair may mend."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found. `undecided` are sentences on what moved all the while, or is too long to be looked through.
+    """Result of an audit. `undecided` are sentences on what moved all the while, or is too long to be looked through.
 
     `counted`: of each profile whose books differ, the books as they were and how many entries are in each state.
     """

@@ -24,7 +24,7 @@ BOOKS: Final = ("book", "unbalanced", "waiting", "rejected_bytes")  # last: what
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was mended, a sentence each, and what an audit found after that."""
+    """Result of a repair: a sentence for each mend, and what an audit found after it."""
 
     mended: tuple[str, ...]
     left: Audit

@@ -27,7 +27,7 @@ class StillOld(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """How many entries were looked at, what they lacked, claims without one, and the schema of the data now."""
+    """Counts of a migration: entries looked at, what they lacked, claims without one; and the data's schema now."""
 
     entries: int
     claims: int
@@ -37,7 +37,7 @@ class Migrated:
 
 
 def is_older(store: Store) -> bool:
-    """Whether the data is of an earlier schema. Raises StoreNewer, StoreUnavailable and StoreError."""
+    """Tell if the data is of an earlier schema. Raises StoreNewer, StoreUnavailable and StoreError."""
     schema = refuse_newer(store)
     return schema is not None and schema < SCHEMA
 

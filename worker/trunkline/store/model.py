@@ -1,4 +1,4 @@
-"""What goes into the store's scripts, what comes out of them: frozen values."""
+"""Frozen values that go into the store's scripts and come out of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StoreNewer(StoreUnfit):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of one delivery: numbers taken in, those that joined an entry, refusals by index into its numbers."""
+    """Result of one delivery: numbers taken in, those that joined an entry, refusals by index into its numbers."""
 
     duplicate: bool
     accepted: int
@@ -92,7 +92,7 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How many batches may be claimed now; ms until more is due, and until the next lease ends (None: never)."""
+    """Number of batches that may be claimed now; ms until more is due, and until the next lease ends (None: never)."""
 
     claimable: int
     next_due_ms: int | None
@@ -101,7 +101,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What becomes of a number that a batch carried and did not attach.
+    """The next step of a number that a batch carried and did not attach.
 
     `retry` and `in_doubt` go again at `at_ms` (the store's clock), the latter after a read-back; they spend an attempt
     unless `free`: nothing was said about the number. `unread`: its read-back did not work. `dead` has a `dead_code`.
@@ -188,7 +188,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What a drop or a cancel did.
+    """Result of a drop or a cancel.
 
     `under_way`: numbers in a call just then, dropped unless that call attaches them; `in_doubt`: of those dropped,
     numbers that an earlier call may have attached; `given_back`: entries of other profiles that own a direction again.
@@ -219,7 +219,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """What a reap took up, and how long (ms) until the next lease ends; None when there is none."""
+    """Result of a reap, and the time (ms) until the next lease ends; None when there is none."""
 
     batches: int
     numbers: int
@@ -228,7 +228,7 @@ class Reaped:
 
 @dataclass(frozen=True, slots=True)
 class AccountRule:
-    """What the scripts need of an account: calls at once, and ms between two requests."""
+    """An account as the scripts need it: calls at once, and ms between two requests."""
 
     max_concurrency: int
     interval_ms: float
@@ -236,7 +236,7 @@ class AccountRule:
 
 @dataclass(frozen=True, slots=True)
 class ProfilePolicy:
-    """What the scripts need of a profile; `directions`: inbound, outbound; `trunk`: DIDs and extensions are taken."""
+    """A profile as the scripts need it; `directions`: inbound, outbound; `trunk`: DIDs and extensions are taken."""
 
     account: str
     max_size: int
@@ -262,7 +262,7 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why and since when calls are stopped; `until` None: until somebody resumes. Times in server ms."""
+    """A stop of calls: its reason, since when; `until` None: until somebody resumes. Times in server ms."""
 
     reason: str
     since_ms: int | None
@@ -347,7 +347,7 @@ class Books:
 
     @property
     def balanced(self) -> bool:
-        """Whether accepted = coalesced + queued + attaching + attached + dead + dropped + superseded + archived."""
+        """Tell if accepted = coalesced + queued + attaching + attached + dead + dropped + superseded + archived."""
         return all(is_balanced(book.counts) for book in self.profiles)
 
 

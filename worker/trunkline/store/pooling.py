@@ -37,7 +37,7 @@ class Watched(redis.connection.AbstractConnection):
             raise
 
     def answers(self) -> bool:
-        """Whether the server answers on this connection; any answer will do. If not, it is closed."""
+        """Tell if the server answers anything on this connection; close it if not."""
         try:
             self.send_command("PING", check_health=False)  # type: ignore[no-untyped-call]  # redis-py's, as below
             if not self.can_read(TRY_S):

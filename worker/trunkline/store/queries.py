@@ -59,7 +59,7 @@ def published(store: Store) -> dict[str, bool]:
 
 
 def entries_of(store: Store, number: str) -> list[Entry]:
-    """What is known of one number, under every profile that has an entry of it."""
+    """Return the entries of one number, under every profile that has one."""
     return entries_of_each(store, [number])[number]
 
 
@@ -136,7 +136,7 @@ def dead_letters(
 
 
 def cursor_after(letter: Entry) -> str:
-    """Where the dead letters after this one begin, for dead_letters."""
+    """Return the cursor at which the dead letters after this one begin, for dead_letters."""
     place = f"{letter.dead_ms} {letter.profile} {letter.number}"
     return urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
@@ -189,7 +189,7 @@ def waiting(
 
 
 def outcomes(store: Store, after: int = 0, most: int = 100) -> list[Outcome]:
-    """What has ended since the sequence `after`, in the order of its end, `most` ends at most.
+    """Return the ends since the sequence `after`, in their order, `most` at most.
 
     A compacted log, at least once: of each entry only its latest end is there, with what it is now, and one that waits
     again meanwhile is left out; its next end comes later. To read on, give the last sequence; [] means that nothing

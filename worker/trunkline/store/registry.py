@@ -21,7 +21,7 @@ MAX_ROUNDS: Final = 20  # of governing, while other workers come and go
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What the store said to a beat: how many policies changed, by how many ms the clock stepped back, who lives."""
+    """The store's reply to a beat: policies changed, ms that the clock stepped back, living workers."""
 
     changed: int
     stepped_back_ms: int

@@ -62,7 +62,7 @@ class StoredRejection(Rejection):
 
     @property
     def whole(self) -> bool:
-        """Whether the request was kept, and not the reason alone, as the first releases did with large ones."""
+        """Tell if the request was kept; the first releases kept of large ones the reason alone."""
         return bool(self.method)
 
 
@@ -105,7 +105,7 @@ def warn_bytes(most_bytes: int) -> int:
 
 
 def bytes_kept(store: Store) -> int:
-    """How many bytes of rejections are kept."""
+    """Return the bytes of all rejections that are kept."""
     with translated():
         return int(store._client.hget(f"{store.prefix}books", "rejected_bytes") or 0)
 
@@ -129,7 +129,7 @@ def listed(
     most: int = MAX_LISTED,
     oldest_first: bool = False,
 ) -> list[StoredRejection]:
-    """What is kept of this source and code where they are given, `most` at most, by when it last came: newest first."""
+    """Return rejections, of this source and code where they are given, `most` at most, the last to come first."""
     return list(islice(walk(store, source=source, code=code, oldest_first=oldest_first), most))
 
 

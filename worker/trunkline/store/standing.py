@@ -1,4 +1,4 @@
-"""How the profiles, accounts and workers stand: counters, pauses, what waits; read a pipeline at a time."""
+"""The standing of profiles, accounts and workers: counters, pauses, waiting numbers; read a pipeline at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def living(store: Store, now_ms: int) -> list[tuple[str, str]]:
 
 
 def workers(store: Store, alive: list[tuple[str, str]]) -> tuple[WorkerSeen, ...]:
-    """What each of these (digest, id) said of itself last, by configuration and id."""
+    """Return what each of these (digest, id) last said of itself, by configuration and id."""
     with store._client.pipeline(transaction=False) as pipe:
         for _, worker in alive:
             pipe.hgetall(f"{store.prefix}worker:{worker}")

@@ -1,4 +1,4 @@
-"""What the scripts are told, and what they answer, as values."""
+"""Arguments of the scripts made from values, and values made from their replies."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _leased(number: str, known: dict[str, Any] | None) -> Leased:
 
 
 def given(reply: Any) -> Any:
-    """What a script answered; it says "" for nothing."""
+    """Return a part of a reply, None for the "" that stands for nothing."""
     if reply == "":
         return None
     return reply

@@ -62,7 +62,7 @@ class EmbeddedError(TrunklineError):
 
 
 class Answer(Enum):
-    """What came back when we greeted a port with our password."""
+    """Reply of a port that was greeted with our password."""
 
     READY = "ready"
     LOADING = "loading"
@@ -71,7 +71,7 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the directory's server is, or was; `pid` is None between the choice of a port and the server's start."""
+    """The directory's server, present or past; `pid` is None between the choice of a port and its start."""
 
     port: int
     pid: int | None
@@ -127,7 +127,7 @@ class Home:
         return None
 
     def serving(self) -> bool:
-        """Whether a server process of this directory is alive (which is not yet to say that it answers)."""
+        """Tell if a server process of this directory is alive (which is not yet to say that it answers)."""
         fd = self._open("server.lock")
         try:
             return not _lock(fd, fcntl.LOCK_SH)
@@ -158,7 +158,7 @@ class Home:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def said_since(self, size: int) -> str:
-        """What the log has gained since it had that size."""
+        """Return the log's text behind its first `size` bytes."""
         with self.log.open("rb") as log:
             log.seek(size)
             return log.read(MAX_LOG_BYTES).decode(errors="replace")
@@ -167,7 +167,7 @@ class Home:
         return os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _write(self, name: str, text: str) -> None:
-        """Whole or not at all, for readers of any moment."""
+        """Write a file so that no reader ever sees a part of it."""
         new = self.path / f"{name}.new"
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -316,7 +316,7 @@ def _ask(sock: socket.socket, commands: str, complete: Callable[[list[bytes]], b
 
 
 def explain(home: Home, said: str, status: int | None) -> str:
-    """Why a server died at its start, from what it said: a sentence for people."""
+    """Explain from its log, in a sentence for people, why a server died at its start."""
     aof = re.search(r"reading the append only file (\S+?):", said)
     data = home.path / "appendonlydir"
     if aof and aof[1].endswith(".aof"):

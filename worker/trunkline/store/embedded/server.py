@@ -65,7 +65,7 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int:
-        """Where the server listens on loopback. Another one after a restart, if that port was taken meanwhile."""
+        """The port on loopback. Another one after a restart, if that port was taken meanwhile."""
         return self._port
 
     @property
@@ -137,7 +137,7 @@ class EmbeddedServer:
         )
 
     def _alive(self) -> bool:
-        """Whether a server of ours runs (its port alone may be anybody's); notes where, as others may restart it."""
+        """Tell if a server of ours runs (its port alone may be anybody's); notes where, as others may restart it."""
         with self._understandable():
             if not self._home.serving():
                 return False
@@ -240,7 +240,7 @@ class EmbeddedServer:
         )
 
     def _connects(self, port: int) -> bool:
-        """Whether our server is at that port, and has loaded its data; if so, that is the port from now on."""
+        """Tell if our server is at that port and has loaded its data; if so, that is the port from now on."""
         with suppress(OSError):  # refused, reset or silent: the caller knows whether to go on waiting
             sock, answer = valkey.dial(port, self._password, GREETING_S)
             with sock:
@@ -328,7 +328,7 @@ class EmbeddedServer:
 
 
 def _weakly(server: EmbeddedServer) -> Any:
-    """What to do in a forked child, without keeping the server object alive for ever."""
+    """Clean up in a forked child, without keeping the server object alive for ever."""
     reference = weakref.ref(server)
 
     def in_child() -> None:

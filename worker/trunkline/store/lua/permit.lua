@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- permit: leave to send one HTTP request: the batch is still ours, and its slot in the account's rate has come.
+-- permit: permission to send one HTTP request: the batch is still ours, and its slot in the account's rate has come.
 -- This check, right before every send, is what fences a zombie: a worker that slept past its lease learns it here.
 --
 -- ARGV[2]  the batch's id, or "" for a probe
